@@ -1,0 +1,22 @@
+"""How much a lesson runs: the RMLIB_PROFILE environment variable scales data and steps, never what is taught."""
+
+import os
+
+PROFILES = ("quick", "class", "full")
+
+
+def profile() -> str:
+    """The profile in force: "quick" (tests), "class" (the default: two CPU cores) or "full" (a GPU).
+
+    Raises:
+        ValueError: RMLIB_PROFILE is set to anything else.
+    """
+    name = os.environ.get("RMLIB_PROFILE", "class")
+    if name not in PROFILES:
+        raise ValueError(f"RMLIB_PROFILE is {name!r}; expected one of {', '.join(PROFILES)}")
+    return name
+
+
+def pick(quick, class_, full):
+    """The one of three values that belongs to the profile in force."""
+    return {"quick": quick, "class": class_, "full": full}[profile()]
