@@ -14,6 +14,5 @@ class RmlibValueError(RmlibError, ValueError):
 def nearest(name: str, known) -> str:
     """The sentence that ends an "unknown name" error: "did you mean 'x'? known: a, b, x"."""
     known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0)
+    return f"did you mean {close[0]!r}? known: {', '.join(known)}"

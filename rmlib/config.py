@@ -1,0 +1,94 @@
+"""The settings of a training run, checked, and what is made from them: the optimizer and the precision."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .errors import RmlibValueError
+from .objective import RewardObjective
+
+
+@dataclass
+class Config:
+    """The hyper-parameters of a run.
+
+    Attributes:
+        alpha, reward: of `RewardObjective`.
+        epochs: passes over the training sentences.
+        lr: the highest learning rate, reached after `warmup` (a share of all steps), then falling linearly to 0.
+        optimizer: "adamw" (Loshchilov and Hutter 2019) or "sgd" (momentum 0.9).
+        weight_decay: on matrices only, not on biases and norms.
+        budget: pieces a micro-batch, padding counted.
+        accumulate: micro-batches a step. The reward is taken over all of them together (see `Training`).
+        clip: largest norm of the gradient; 0 turns clipping off.
+        freeze: of `encoder.freeze`.
+        case_dropout: share of training sentences that are shown without capitals, so that the tagger also learns to
+            do without (lower-case posts; tools that do not know the case channel).
+        patience: stop after so many evaluations without a better score; 0 turns early stopping off.
+        precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
+        seed: of the order of the batches and of dropout.
+        checkpoint_every: steps between two checkpoints.
+    """
+
+    alpha: float = 1.0
+    reward: str = "soft_f1"
+    epochs: int = 8
+    lr: float = 5e-4
+    optimizer: str = "adamw"
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    budget: int = 1024
+    accumulate: int = 1
+    clip: float = 1.0
+    freeze: str = "embeddings"
+    case_dropout: float = 0.1
+    patience: int = 3
+    precision: str = "auto"
+    seed: int = 0
+    checkpoint_every: int = 50
+
+    def __post_init__(self):
+        try:
+            RewardObjective(self.alpha, self.reward)
+        except ValueError as error:
+            raise RmlibValueError(str(error)) from None
+        ranges = {
+            "a whole number of 1 or more": (
+                lambda v: v >= 1 and v == int(v),
+                "epochs budget accumulate checkpoint_every",
+            ),
+            "a whole number of 0 or more": (lambda v: v >= 0 and v == int(v), "patience seed"),
+            "a number above 0": (lambda v: 0 < v < math.inf, "lr"),
+            "a number of 0 or more": (lambda v: 0 <= v < math.inf, "weight_decay clip"),
+            "a number from 0 to 1": (lambda v: 0 <= v <= 1, "warmup case_dropout"),
+            "adamw or sgd": (lambda v: v in ("adamw", "sgd"), "optimizer"),
+            "auto, fp32 or bf16": (lambda v: v in ("auto", "fp32", "bf16"), "precision"),
+        }
+        for expected, (fits, names) in ranges.items():
+            for name in names.split():
+                value = getattr(self, name)
+                if not fits(value):
+                    raise RmlibValueError(f"{name} is {value!r}; expected {expected}")
+
+
+def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
+    """AdamW or SGD over the parameters that train; weight decay on matrices only."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def pick_precision(wish: str, device: torch.device) -> str:
+    """ "bf16" or "fp32"; "auto" takes bf16 where the hardware computes in it."""
+    if wish != "auto":
+        return wish
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, c, bool)() for c in checks) else "fp32"

@@ -1,0 +1,288 @@
+"""A pretrained BERT with a head of its own: loading, what is frozen, tagging, saving."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from . import assets
+from .batches import CASES, IGNORE, Encoded, batches, collate, encode
+from .corpora import Sentence
+from .errors import RmlibError, RmlibValueError
+
+PICKLES = ("pytorch_model.bin", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+HEADS = {"tokens": AutoModelForTokenClassification, "sequence": AutoModelForSequenceClassification}
+
+
+class EncoderError(RmlibError):
+    """A model that cannot be found or that the kit refuses to load."""
+
+
+@dataclass
+class Classifier:
+    """A pretrained encoder with a head.
+
+    Attributes:
+        model: the transformers model; its forward takes what `collate` returns and gives logits.
+        tokenizer: its fast tokenizer.
+        labels: the names of the classes, the background class first.
+        report: one sentence on what came from the checkpoint and what is new.
+    """
+
+    model: nn.Module
+    tokenizer: object
+    labels: list[str]
+    report: str = ""
+
+    @property
+    def max_pieces(self) -> int:
+        """The longest input the encoder takes, special pieces included."""
+        return min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
+
+    @property
+    def case(self) -> bool:
+        """Whether the encoder reads capitals through its token types (see `add_case_channel`)."""
+        return bool(getattr(self.model.config, "case_channel", False))
+
+    def save(self, folder) -> Path:
+        """Write safetensors, config and tokenizer, in the form that `transformers.pipeline` loads."""
+        folder = Path(folder)
+        with _quiet():
+            self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        return folder
+
+
+class Tagger(Classifier):
+    """A `Classifier` of words: `labels` are IOB2 tags."""
+
+    def encode(self, sentences: list[Sentence]) -> Encoded:
+        """`batches.encode` with this tagger's tokenizer, tags and longest input."""
+        return encode(sentences, self.tokenizer, self.labels, self.max_pieces)
+
+    def tag(self, sentences: list[list[str]], budget: int = 4096) -> list[list[str]]:
+        """Tag sentences that are already split into words.
+
+        Args:
+            sentences: lists of words.
+            budget: pieces a batch, see `batches.batches`.
+
+        Returns:
+            one IOB2 tag a word, always well formed; words beyond the encoder's longest input get O.
+        """
+        blank = [Sentence(tuple(words), ("O",) * len(words)) for words in sentences]
+        tags = self.tag_encoded(self.encode(blank), budget)
+        return [found + ["O"] * (len(words) - len(found)) for found, words in zip(tags, sentences, strict=True)]
+
+    @torch.no_grad()
+    def tag_encoded(self, encoded: Encoded, budget: int = 4096) -> list[list[str]]:
+        """Tags of the words that are left in `encoded`, a list a sentence, in its order."""
+        was_training = self.model.training
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        found: list[list[str]] = [[] for _ in range(len(encoded))]
+        for batch in batches(encoded.lengths, budget):
+            inputs = collate([encoded.examples[i] for i in batch], self.tokenizer.pad_token_id, self.case)
+            first = inputs.pop("labels") != IGNORE
+            logits = self.model(**{k: v.to(device) for k, v in inputs.items()}).logits.float().cpu()
+            for i, z, kept in zip(batch, logits, first, strict=True):
+                found[i] = [self.labels[k] for k in decode(z[kept], self.labels)]
+        self.model.train(was_training)
+        return found
+
+
+def decode(logits: Tensor, tags: list[str]) -> list[int]:
+    """The most probable well-formed tag sequence: an I- tag only after B- or I- of the same type (Viterbi 1967).
+
+    Args:
+        logits: (words, tags).
+
+    Returns:
+        one index into `tags` a word.
+    """
+    greedy = logits.argmax(-1).tolist()
+    allowed = torch.tensor([[not b.startswith("I-") or a[1:] == b[1:] for b in tags] for a in tags])
+    if all(allowed[a, b] for a, b in zip([tags.index("O"), *greedy], greedy, strict=False)):
+        return greedy  # the best tag of each word is already well formed, so no other sequence beats it
+    step = torch.where(allowed, 0.0, -torch.inf)
+    scores = logits.log_softmax(-1)
+    best, back = scores[0] + step[tags.index("O")], []
+    for score in scores[1:]:
+        best, came_from = (best[:, None] + step).max(0)
+        best = best + score
+        back.append(came_from)
+    path = [int(best.argmax())]
+    for came_from in reversed(back):
+        path.append(int(came_from[path[-1]]))
+    return path[::-1]
+
+
+def new_tagger(tags: list[str], encoder: str = "minilm", dropout: float = 0.1, seed: int = 0) -> Tagger:
+    """A pretrained encoder with a new token-classification head.
+
+    Args:
+        tags: the tag set, "O" first.
+        encoder: "minilm" (the kit's own), a local folder, or a name on the model hub.
+        dropout: of the encoder and the head, in [0, 1).
+        seed: for the new weights.
+    """
+    return Tagger(*_load(encoder, "tokens", tags, dropout, seed))
+
+
+def new_classifier(labels: list[str], encoder: str = "minilm", dropout: float = 0.1, seed: int = 0) -> Classifier:
+    """A pretrained encoder with a new sequence-classification head; arguments as `new_tagger`."""
+    return Classifier(*_load(encoder, "sequence", labels, dropout, seed))
+
+
+def load_tagger(folder) -> Tagger:
+    """A tagger that `Tagger.save` or `rmlib train --out` wrote.
+
+    Raises:
+        EncoderError: no such folder, no safetensors in it, or an encoder without a trained tagging head.
+    """
+    path = _checked(Path(folder))
+    names = _config(path).get("id2label") or {}
+    tags = [names[str(i)] for i in range(len(names))]
+    if "O" not in tags:
+        raise EncoderError(f"{folder} holds no trained tagger; expected a folder that `rmlib train --out` wrote")
+    return Tagger(*_load(str(path), "tokens", tags, dropout=None, seed=0))
+
+
+def _load(encoder: str, head: str, labels: list[str], dropout: float | None, seed: int):
+    path = resolve(encoder)
+    settings = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
+    settings["label2id"] = {label: i for i, label in enumerate(labels)}
+    if dropout is not None:
+        if not 0 <= dropout < 1:
+            raise RmlibValueError(f"dropout is {dropout}; expected a number from 0 to below 1")
+        settings |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model, info = HEADS[head].from_pretrained(
+                path,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **settings,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, use_fast=True, add_prefix_space=True)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise EncoderError(f"{path} does not load as an encoder: {str(error).splitlines()[0]}") from error
+    if not tokenizer.is_fast:
+        raise EncoderError(f"{path} has no fast tokenizer; expected a tokenizer.json in the folder")
+    new = sorted(info["missing_keys"])
+    if tokenizer.tokenize("A") == tokenizer.tokenize("a"):
+        new += add_case_channel(model)
+    parameters = sum(p.numel() for p in model.parameters())
+    report = f"{encoder}: {parameters / 1e6:.1f} M parameters; new, not from the checkpoint: {', '.join(new) or 'none'}"
+    if info["unexpected_keys"]:
+        report += f"; in the checkpoint but not used: {', '.join(sorted(info['unexpected_keys']))}"
+    return model, tokenizer, list(labels), report
+
+
+def add_case_channel(model: nn.Module) -> list[str]:
+    """Give an uncased encoder its capitals back through the token types, one type for each of `batches.CASES`.
+
+    A tagger has no second sentence, so BERT's token types are free. Every type starts as a copy of type 0, so that
+    the encoder computes at first exactly what it did before. Nothing happens where there are no token types, or
+    where the channel is there already.
+
+    Returns:
+        the names of the parameters that are new.
+    """
+    if getattr(model.config, "case_channel", False):
+        return []
+    for name, module in model.base_model.named_modules():
+        if name.endswith("token_type_embeddings"):
+            types = nn.Embedding(len(CASES), module.embedding_dim)
+            types.weight.data = module.weight.data[:1].repeat(len(CASES), 1)
+            model.base_model.set_submodule(name, types)
+            model.config.type_vocab_size, model.config.case_channel = len(CASES), True
+            return [f"{name}.weight (case)"]
+    return []
+
+
+def freeze(model: nn.Module, what: str | int) -> int:
+    """Choose which parameters train; each call starts from all of them.
+
+    Args:
+        what: "none"; "embeddings" (the word and position tables); a number n (all embeddings and the first n layers);
+            "encoder" (all but the head).
+
+    Returns:
+        how many parameters are left to train.
+
+    Raises:
+        RmlibValueError: another word, or more layers than the encoder has.
+    """
+    model.requires_grad_(True)
+    base = model.base_model
+    if what == "encoder":
+        base.requires_grad_(False)
+    elif what == "embeddings":
+        for name, parameter in base.embeddings.named_parameters():
+            parameter.requires_grad_(not name.startswith(("word_embeddings", "position_embeddings")))
+    elif str(what).isdigit():
+        layers = next(module for module in base.modules() if isinstance(module, nn.ModuleList))
+        if int(what) > len(layers):
+            raise RmlibValueError(f"freeze is {what}; this encoder has {len(layers)} layers")
+        for part in [base.embeddings, *layers[: int(what)]]:
+            part.requires_grad_(False)
+    elif what != "none":
+        raise RmlibValueError(f"freeze is {what!r}; expected none, embeddings, encoder, or a number of layers")
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def resolve(encoder: str) -> Path:
+    """The local folder of an encoder: the kit's asset "minilm", a folder, or a name on the model hub."""
+    if encoder == "minilm":
+        return assets.fetch("minilm")
+    if Path(encoder).is_dir():
+        return _checked(Path(encoder))
+    return _checked(assets.hub_snapshot(str(encoder)))
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_dir():
+        raise EncoderError(f"{path} is not a folder; expected a folder with config.json and model.safetensors")
+    if not (path / "config.json").is_file():
+        raise EncoderError(f"{path} has no config.json; expected an encoder as transformers saves it")
+    _config(path)
+    if not any(path.glob("*.safetensors")):
+        pickles = [file.name for pattern in PICKLES for file in path.glob(pattern)]
+        if pickles:
+            raise EncoderError(
+                f"{path} holds {pickles[0]}, a pickle, which can run code when it is opened; expected model.safetensors"
+            )
+        raise EncoderError(f"{path} holds no weights; expected model.safetensors")
+    return path
+
+
+def _config(path: Path) -> dict:
+    try:
+        return json.loads((path / "config.json").read_text(encoding="utf8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path / 'config.json'} is not readable JSON: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back the library's warning table and progress bar while loading; `report` says what is new instead."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()

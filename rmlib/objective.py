@@ -1,0 +1,130 @@
+"""L = L_p + alpha * L_r: the prediction loss plus alpha times a loss made from the reward."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .rewards import Reward, find
+
+
+class Loss(NamedTuple):
+    """The three terms of the objective, each a scalar tensor with its gradient."""
+
+    total: Tensor
+    prediction: Tensor
+    reward: Tensor
+
+
+class RewardObjective(nn.Module):
+    """The loss that listens to the metric: L = L_p + alpha * L_r.
+
+    L_p is the mean cross-entropy and L_r = 1 - R, with R one of `rmlib.rewards.REWARDS`.
+
+    Args:
+        alpha: weight of the reward loss, 0 or more. `math.inf` means the reward alone: L = L_r.
+        reward: a name in `REWARDS`, or a `Reward` of your own.
+        background: the class that is not a finding; all other classes are positive.
+        ignore_index: items with this label take no part in any term.
+
+    `alpha` and `reward` may be set again between any two steps.
+
+    Raises:
+        ValueError: alpha below 0 or NaN, a reward that is not known, shapes that do not fit.
+    """
+
+    def __init__(
+        self, alpha: float = 1.0, reward: str | Reward = "soft_f1", background: int = 0, ignore_index: int = -100
+    ):
+        super().__init__()
+        self.alpha = alpha
+        self.reward = reward
+        self.background = background
+        self.ignore_index = ignore_index
+
+    @property
+    def alpha(self) -> float:
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not number >= 0:
+            raise ValueError(f"alpha is {value!r}; expected a number of 0 or more (inf means the reward alone)")
+        self._alpha = number
+
+    @property
+    def reward(self) -> Reward:
+        return self._reward
+
+    @reward.setter
+    def reward(self, value: str | Reward):
+        self._reward = find(value)
+
+    def forward(self, logits, labels: Tensor, num_items_in_batch=None):
+        """The loss of a batch.
+
+        Args:
+            logits: (items, classes), (sentences, tokens, classes), or one logit per item in the shape of `labels`
+                (or with a last dimension of 1): the binary form, where p = sigmoid(logit).
+                `transformers.Trainer` hands over the model's whole output instead; see below.
+            labels: the shape of logits without the classes; int, `ignore_index` where there is nothing to learn.
+            num_items_in_batch: given by `transformers.Trainer` only, the labelled items of all micro-batches and
+                processes together: the loss is weighted by this batch's share of them, so that the shares add up.
+
+        Returns:
+            `Loss(total, prediction, reward)`; for a model's output, the total alone, as `Trainer` expects. A batch
+            with no labelled item has loss 0 in all three terms.
+        """
+        from_trainer = not isinstance(logits, Tensor)
+        z, y = items(logits["logits"] if from_trainer else logits, labels, self.ignore_index)
+        if len(y) == 0:
+            nothing = z.sum()  # 0, and still part of the graph, so that backward() works
+            loss = Loss(nothing, nothing, nothing)
+        else:
+            prediction = nn.functional.cross_entropy(z, y)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
+                reward = 1 - self.reward.function(z, y, self.background)
+            loss = Loss(self.combine(prediction, reward), prediction, reward)
+        if from_trainer:
+            return loss.total if num_items_in_batch is None else loss.total * (len(y) / num_items_in_batch)
+        return loss
+
+    def combine(self, prediction: Tensor, reward: Tensor) -> Tensor:
+        """L_p + alpha * L_r; the reward alone when alpha is inf, L_p itself when alpha is 0."""
+        if self.alpha == math.inf:
+            return reward
+        return prediction if self.alpha == 0 else prediction + self.alpha * reward
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}, reward={self.reward.name!r}"
+
+
+def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
+    """The labelled items of a batch as (items, classes) logits in float32 or better, and (items,) labels.
+
+    One logit per item becomes the two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)).
+
+    Raises:
+        ValueError: shapes that do not fit, or a label outside 0 .. classes - 1.
+    """
+    if logits.shape == labels.shape:
+        logits = logits.unsqueeze(-1)
+    if logits.shape[:-1] != labels.shape or logits.shape[-1] == 0:
+        raise ValueError(
+            f"logits have shape {tuple(logits.shape)} and labels {tuple(labels.shape)}; "
+            "expected (..., classes) and (...), or one logit per label"
+        )
+    z = logits if logits.dtype == torch.float64 else logits.float()
+    if z.shape[-1] == 1:
+        z = torch.cat([torch.zeros_like(z), z], -1)
+    kept = labels != ignore_index
+    z, y = z[kept], labels[kept].long()
+    if len(y) and not (int(y.min()) >= 0 and int(y.max()) < z.shape[-1]):
+        wrong = int(y.min()) if y.min() < 0 else int(y.max())
+        raise ValueError(f"label {wrong}; expected 0 to {z.shape[-1] - 1}, or {ignore_index} to ignore the item")
+    return z, y

@@ -1,0 +1,129 @@
+"""One whole run: a corpus in, a folder out, with the model, a row a step in history.csv, and metrics.json."""
+
+import csv
+import json
+import math
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+from tqdm.auto import tqdm
+
+from .config import Config
+from .corpora import Corpus, Sentence
+from .encoder import Tagger, new_tagger
+from .errors import RmlibError
+from .metrics import entity_scores
+from .training import Step, Training
+
+HISTORY = [field for field in Step._fields if field != "scores"] + ["dev_f1"]
+
+
+def evaluate(tagger: Tagger, sentences: list[Sentence]) -> dict:
+    """`metrics.entity_scores` of a tagger on labelled sentences; what was cut off counts as missed."""
+    gold = [sentence.tags for sentence in sentences]
+    return entity_scores(gold, tagger.tag([sentence.words for sentence in sentences]))
+
+
+def train_tagger(
+    corpus: Corpus,
+    config: Config | None = None,
+    encoder: str = "minilm",
+    dropout: float = 0.1,
+    out=None,
+    progress: bool = True,
+) -> tuple[Tagger, list[dict], dict]:
+    """Fine-tune a tagger on a corpus, choose the best epoch on its dev part and score it once on its test part.
+
+    Args:
+        corpus: train, dev and test sentences.
+        config: see `Config`; encoder, dropout: see `encoder.new_tagger`.
+        out: a folder for the results. A run that was cut off goes on where its last checkpoint is.
+        progress: show a bar.
+
+    Returns:
+        (tagger, history: one dict a step, metrics as in metrics.json).
+
+    Raises:
+        RmlibError: `out` holds a finished run, or one with other settings.
+    """
+    config = config or Config()
+    begin = perf_counter()
+    out = Path(out) if out else None
+    if out and (out / "metrics.json").exists():
+        raise RmlibError(f"{out} holds a finished run; give another folder, or delete this one first")
+    tagger = new_tagger(corpus.tags, encoder, dropout, config.seed)
+    encoded = tagger.encode(corpus.train)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint.safetensors" if out else None
+    score = lambda: evaluate(tagger, corpus.dev)  # noqa: E731
+    training = Training(tagger, encoded.examples, config, score, checkpoint)
+    main = training.accelerator.is_main_process
+    history = read_history(out / "history.csv", training.step) if out else []
+    if out and main:
+        write_history(out / "history.csv", history)
+    bar = tqdm(total=len(training), initial=training.step, disable=not (progress and main), unit="step")
+    f1 = math.nan
+    for step in training:
+        f1 = step.scores["f1"] if step.scores else f1
+        row = step._asdict() | {"dev_f1": step.scores["f1"] if step.scores else ""}
+        row.pop("scores")
+        history.append(row)
+        if out and main:
+            write_history(out / "history.csv", [row], append=True)
+        bar.set_postfix(loss=f"{step.total:.3f}", dev_f1=f"{f1:.3f}")
+        bar.update()
+    bar.close()
+    metrics = {
+        "dev": evaluate(tagger, corpus.dev),
+        "test": evaluate(tagger, corpus.test),
+        "best_epoch": training.best_epoch,
+        "steps": training.step,
+        "pieces_per_second": round(sum(row["pieces"] for row in history) / max(training.seconds, 1e-9), 1),
+        "seconds": round(perf_counter() - begin, 1),
+        "trainable_parameters": training.trainable,
+        "cut": {"sentences": encoded.cut_sentences, "words": encoded.lost_words, "entities": encoded.lost_entities},
+        "config": asdict(config) | {"alpha": config.alpha if config.alpha < math.inf else "inf"},
+        "corpus": corpus.name,
+        "encoder": encoder,
+        "dropout": dropout,
+        "precision": training.precision,
+        "device": training.accelerator.device.type,
+        "processes": training.accelerator.num_processes,
+        "versions": versions(),
+    }
+    if out and main:
+        tagger.save(out)
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf8")
+        checkpoint.unlink(missing_ok=True)
+    return tagger, history, metrics
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    packages = ("rmlib", "torch", "transformers", "accelerate", "tokenizers", "seqeval")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def read_history(path, up_to_step: int) -> list[dict]:
+    """The rows of a cut-off run's history up to its checkpoint; the rows after it are made again."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf8") as file:
+        rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= up_to_step]
+    whole, text = ("step", "epoch", "pieces"), ("reward_type", "dev_f1")
+    return [
+        {k: int(v) if k in whole else v if k in text or v == "" else float(v) for k, v in row.items()} for row in rows
+    ]
+
+
+def write_history(path, rows: list[dict], append: bool = False):
+    """Write rows to a CSV file with the columns `HISTORY`."""
+    with open(path, "a" if append else "w", newline="", encoding="utf8") as file:
+        writer = csv.DictWriter(file, HISTORY)
+        if not append:
+            writer.writeheader()
+        writer.writerows(rows)
