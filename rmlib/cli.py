@@ -1,4 +1,7 @@
-"""The command line: rmlib lab | workbook | fetch. What a command needs is imported inside it, so that help is quick."""
+"""The command line: rmlib lab | workbook | fetch | train | predict.
+
+What a command needs is imported inside it, so that help is quick.
+"""
 
 import json
 import os
@@ -84,6 +87,90 @@ def fetch_command(
     for name in names or []:
         home = fetch(name, accept_licence=name in accepted)
         print(f"{name}: {ASSETS[name].megabytes} MB, licence: {ASSETS[name].licence}, in {home}")
+
+
+@app.command("train")
+def train_command(
+    corpus: Annotated[
+        str, typer.Option(help="newswire, conll2003, a folder with train/dev/test files, or hub:owner/name.")
+    ] = "newswire",
+    encoder: Annotated[str, typer.Option(help="minilm, a local folder, or a name on the model hub.")] = "minilm",
+    reward: Annotated[str, typer.Option(help="The reward type in L = L_p + alpha * L_r.")] = "soft_f1",
+    alpha: Annotated[float, typer.Option(help="The weight of the reward loss; inf means the reward alone.")] = 1.0,
+    epochs: Annotated[int, typer.Option(help="Passes over the training sentences.")] = 8,
+    lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 5e-4,
+    budget: Annotated[int, typer.Option(help="Word pieces a batch, padding counted.")] = 1024,
+    accumulate: Annotated[int, typer.Option(help="Batches a step; the reward is taken over all of them.")] = 1,
+    optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
+    weight_decay: Annotated[float, typer.Option(help="On matrices only.")] = 0.01,
+    dropout: Annotated[float, typer.Option(help="Of the encoder and the head.")] = 0.1,
+    freeze: Annotated[str, typer.Option(help="none, embeddings, encoder, or a number of layers.")] = "embeddings",
+    patience: Annotated[int, typer.Option(help="Stop after so many epochs without gain; 0: never.")] = 3,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 50,
+    limit: Annotated[int | None, typer.Option(help="Train on the first so many sentences only.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the new weights, the order of the batches and dropout.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the results; runs/... if left out.", show_default=False)
+    ] = None,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")] = False,
+) -> None:
+    """Fine-tune a BERT to find names. A run that was cut off goes on when the same command is given again."""
+    from dataclasses import replace
+
+    from .config import Config
+
+    config = Config(  # checked before anything slow begins
+        alpha=alpha,
+        reward=reward,
+        epochs=epochs,
+        lr=lr,
+        budget=budget,
+        accumulate=accumulate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        freeze=freeze,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+    )
+    from accelerate import PartialState
+
+    from .corpora import load
+    from .runs import train_tagger
+
+    if limit is not None and limit < 1:
+        raise RmlibError(f"limit is {limit}; expected 1 or more")
+    data = load(corpus, accept_licence)
+    data = replace(data, train=data.train[:limit])
+    name = Path(corpus).name.replace(":", "-")
+    out = out or Path("runs") / f"{name}-{reward}-alpha{alpha:g}-seed{seed}"
+    _, _, metrics = train_tagger(data, config, encoder, dropout, out)
+    if PartialState().is_main_process:
+        test = metrics["test"]
+        cut = metrics["cut"]
+        if cut["sentences"]:
+            print(f"cut: {cut['sentences']} training sentences, {cut['words']} words, {cut['entities']} entities")
+        print(f"test: F1 {test['f1']:.3f}, precision {test['precision']:.3f}, recall {test['recall']:.3f}", end="; ")
+        print(f"{metrics['pieces_per_second']:.0f} pieces/s, {metrics['seconds']:.0f} s; in {out}")
+
+
+@app.command("predict")
+def predict_command(
+    text: Annotated[str, typer.Argument(help="The text to find names in.")],
+    model: Annotated[Path, typer.Option(help="A folder that rmlib train wrote.")],
+) -> None:
+    """Find names in a text with a trained tagger: one entity a line, type and words."""
+    from .corpora import entities, split_words
+    from .encoder import load_tagger
+
+    words = split_words(text)
+    if not words:
+        raise RmlibError("the text has no words; expected a sentence")
+    tags = load_tagger(model).tag([words])[0]
+    for kind, start, end in entities(tags):
+        print(f"{kind}\t{' '.join(words[start:end])}")
 
 
 def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: bool) -> Path:
