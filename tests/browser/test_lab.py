@@ -1,11 +1,12 @@
 """`rmlib lab`, as a newcomer sees it."""
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import open_notebook, run_all, wait_until_ready
+from driver import open_notebook, run_all, wait_until_ready
 
 FIRST = "00_start_here.ipynb"
 
@@ -21,6 +22,8 @@ def test_the_lab_opens_at_the_first_lesson_without_a_pop_up(browser_page, lab):
     wait_until_ready(browser_page)
     assert browser_page.url.split("?")[0] == f"{lab.url}lab/tree/{FIRST}"
     assert browser_page.locator(".jp-RenderedMarkdown h1").inner_text().startswith("Start here")
+    config = json.loads(browser_page.locator("#jupyter-config-data").text_content())
+    assert "@jupyterlab/apputils-extension:announcements" in config["disabledExtensions"]
     browser_page.wait_for_timeout(5000)  # the question about news comes a moment after the page
     assert browser_page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts() == []
 

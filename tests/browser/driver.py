@@ -1,0 +1,114 @@
+"""Start `rmlib lab`, talk to its server, and drive its page. For the tests in this folder and in test_cli_lab.py."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+
+@dataclass
+class Lab:
+    """A running `rmlib lab`: its address, token and workbook."""
+
+    url: str
+    token: str
+    workbook: Path
+    process: subprocess.Popen
+
+    def address(self, notebook: str) -> str:
+        """The notebook in a workspace of its own: tabs that another test left open do not come back."""
+        return f"{self.url}lab/workspaces/{uuid.uuid4().hex}/tree/{notebook}?token={self.token}"
+
+    def api(self, path: str):
+        request = urllib.request.Request(f"{self.url}api/{path}", headers={"Authorization": f"token {self.token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def running_lab(folder: Path, *options: str, wait: float = 300, **variables: str):
+    """Start `rmlib lab` on `folder/wb` and yield a `Lab` once it answers; stop it and its kernels at the end.
+
+    The first start on a machine fetches the models, which is why `wait` (seconds) is long.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    runtime = folder / "runtime"  # the server writes its address and token here
+    # Nothing of the machine's own Jupyter settings takes part, and nothing of ours goes there.
+    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(folder / "config"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", "from rmlib.cli import main; main()", "lab", "--no-browser", "--port", str(port)]
+    log = folder / "lab.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--workbook", str(folder / "wb"), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **own, **variables},
+        )
+    try:
+        info, deadline = runtime / f"jpserver-{process.pid}.json", time.monotonic() + wait
+        while True:
+            assert process.poll() is None, f"rmlib lab ended with {process.returncode}:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"no answer after {wait} s:\n{log.read_text()}"
+            with contextlib.suppress(OSError, ValueError):  # not written, not whole, or not listening yet
+                server = json.loads(info.read_text())
+                lab = Lab(server["url"], server["token"], folder / "wb", process)
+                lab.api("status")
+                break
+            time.sleep(0.1)
+        yield lab
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def open_notebook(page, lab: Lab, notebook: str) -> None:
+    """Go to a notebook of the workbook and wait until its kernel is idle."""
+    page.goto(lab.address(notebook))
+    wait_until_ready(page)
+
+
+def wait_until_ready(page) -> None:
+    """Wait until a notebook is open and its kernel idle. JupyterLab drops cells that are run before that."""
+    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=60_000)
+
+
+def run_all(page, lab: Lab, notebook: str, timeout: float = 120):
+    """Run every cell of the open notebook by the menu, save it, and return it as stored; no cell may end in an error.
+
+    The saved file is looked at, not the page: JupyterLab draws only the cells in view. `timeout` is in seconds.
+    """
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+    page.wait_for_timeout(500)  # by then every cell is queued and its old number is gone
+    deadline = time.monotonic() + timeout
+    while True:
+        (session,) = (s for s in lab.api("sessions") if s["path"] == notebook)
+        if session["kernel"]["execution_state"] == "idle":
+            page.keyboard.press("Control+s")
+            page.wait_for_selector(".lm-TabBar-tab.jp-mod-dirty", state="detached")
+            stored = nbformat.read(lab.workbook / notebook, as_version=4)
+            cells = [cell for cell in stored.cells if cell.cell_type == "code" and cell.source.strip()]
+            errors = [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+            assert not errors, f"{notebook}: {errors[0].ename}: {errors[0].evalue}"
+            if all(cell.execution_count for cell in cells):
+                return stored
+        assert time.monotonic() < deadline, f"{notebook} still runs after {timeout} s"
+        page.wait_for_timeout(300)

@@ -1,0 +1,157 @@
+"""The `lab`, `workbook` and `fetch` commands, as processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser.driver import running_lab
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rmlib.assets import AssetError, fetch
+
+RMLIB = [sys.executable, "-c", "from rmlib.cli import main; main()"]
+DEAD_END = "http://127.0.0.1:9/"  # nothing answers here: as good as no connection
+
+
+def rmlib(*arguments, **variables):
+    return subprocess.run(
+        [*RMLIB, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **variables, "COLUMNS": "100"},
+    )
+
+
+@pytest.fixture
+def lessons(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cell = new_code_cell("### BEGIN SOLUTION\nx = 1\n### END SOLUTION", id="a")
+    nbformat.write(new_notebook(cells=[cell]), folder / "00_start_here.ipynb")
+    return folder
+
+
+def test_help_is_quick_and_names_the_commands():
+    seconds = []
+    for _ in range(3):  # the best of three: the machine may be busy with other tests
+        start = time.monotonic()
+        done = rmlib("--help")
+        seconds.append(time.monotonic() - start)
+    assert done.returncode == 0 and all(name in done.stdout for name in ("lab", "workbook", "fetch"))
+    assert min(seconds) < 1.0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, rmlib.cli; print([m for m in ('torch', 'numpy', 'jupyterlab', 'nbformat') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fetch", "nosuch"),
+        ("fetch", "--accept-licence", "nosuch"),
+        ("workbook", "--notebooks", "/nowhere/at/all", "--workbook", "wb"),
+        ("lab", "--no-browser", "--notebooks", "/nowhere/at/all", "--workbook", "wb"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(arguments, tmp_path):
+    done = rmlib(*arguments, RMLIB_CACHE=str(tmp_path))
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("rmlib: ") and arguments[-1].replace("wb", "/nowhere/at/all") in line
+
+
+def test_a_licence_is_never_accepted_silently(tmp_path):
+    done = rmlib("fetch", "conll2003", RMLIB_CACHE=str(tmp_path))
+    assert done.returncode == 1 and "--accept-licence conll2003" in done.stderr
+    assert not list(tmp_path.rglob("*.txt"))
+
+
+def test_workbook_says_what_it_did(lessons, tmp_path):
+    place = ("--notebooks", lessons, "--workbook", tmp_path / "wb")
+    assert "1 made, 0 updated, 0 unchanged, 0 kept" in rmlib("workbook", *place).stdout
+    (tmp_path / "wb" / "00_start_here.ipynb").write_text("mine")
+    assert "0 made, 0 updated, 0 unchanged, 1 kept" in rmlib("workbook", *place).stdout
+    assert "1 made" in rmlib("workbook", "--solutions", *place).stdout
+    assert "x = 1" in (tmp_path / "wb" / "solutions" / "00_start_here.ipynb").read_text()
+
+
+# The server
+
+
+@pytest.fixture(scope="module")
+def fetched():
+    """What the lessons need is in the cache, as on a machine that has opened the lab before."""
+    try:
+        for name in ("minilm", "tweets"):
+            fetch(name, progress=False)
+    except AssetError as error:
+        pytest.skip(f"a warm start needs the assets: {error}")
+
+
+def start_kernel(lab) -> str:
+    """Start the kernel that notebooks ask for and wait until it is up; its id is part of its command line."""
+    headers = {"Authorization": f"token {lab.token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{lab.url}api/kernels", b'{"name": "python3"}', headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        kernel = json.load(answer)["id"]
+    deadline = time.monotonic() + 30
+    while lab.api(f"kernels/{kernel}")["execution_state"] != "idle":
+        assert time.monotonic() < deadline, "the kernel is not idle after 30 s"
+        time.sleep(0.1)
+    return kernel
+
+
+def processes_with(word: str) -> list[str]:
+    listing = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if word in line]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither ps nor these signals")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_lab_serves_within_20_seconds_and_ends_cleanly(fetched, lessons, tmp_path, ending):
+    with running_lab(tmp_path, "--notebooks", str(lessons), wait=20) as lab:
+        kernel = start_kernel(lab)
+        (running,) = processes_with(kernel)
+        assert running.startswith(sys.executable)
+        lab.process.send_signal(ending)
+        assert lab.process.wait(20) == 0
+        assert not processes_with(kernel)
+        assert not list((tmp_path / "runtime").glob("jpserver-*"))
+        assert "Traceback" not in (tmp_path / "lab.log").read_text()
+
+
+def test_another_python3_of_the_user_does_not_take_the_kernels_place(fetched, lessons, tmp_path):
+    foreign = tmp_path / "data" / "kernels" / "python3"
+    foreign.mkdir(parents=True)
+    spec = {"argv": ["/not/this/python", "{connection_file}"], "display_name": "Foreign", "language": "python"}
+    (foreign / "kernel.json").write_text(json.dumps(spec))
+    elsewhere = {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTER_PREFER_ENV_PATH": "0"}  # the user's come first
+    with running_lab(tmp_path, "--notebooks", str(lessons), **elsewhere) as lab:
+        assert lab.api("kernelspecs")["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+
+
+def test_solutions_open_in_their_own_folder(fetched, lessons, tmp_path):
+    with running_lab(tmp_path, "--solutions", "--notebooks", str(lessons)) as lab:
+        page = urllib.request.urlopen(f"{lab.url}?token={lab.token}", timeout=10)
+        assert page.url.split("?")[0] == f"{lab.url}lab/tree/solutions/00_start_here.ipynb"
+        names = {entry["name"] for entry in lab.api("contents/")["content"]}
+        assert names == {"solutions"}  # and .rmlib stays out of sight
+
+
+def test_without_a_connection_the_lab_says_so_and_opens(lessons, tmp_path):
+    offline = {"RMLIB_CACHE": str(tmp_path / "cache"), "PIP_INDEX_URL": DEAD_END, "PIP_EXTRA_INDEX_URL": ""}
+    offline |= {"PIP_FIND_LINKS": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "RMLIB_ASSETS": ""}
+    with running_lab(tmp_path, "--notebooks", str(lessons), **offline) as lab:
+        said = [line for line in Path(tmp_path / "lab.log").read_text().splitlines() if line.startswith("rmlib: ")]
+        assert [line.split()[1] for line in said] == ["minilm", "tweets"]
+        assert lab.api("status")["kernels"] == 0
