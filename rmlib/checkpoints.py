@@ -49,7 +49,7 @@ def read_position(path) -> dict:
     """
     try:
         with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["position"])
+            return dict(json.loads(file.metadata()["position"]))
     except Exception as error:  # safetensors has an exception class of its own
         raise CheckpointError(f"{path} is not a checkpoint of rmlib ({error}); delete it to start anew") from error
 

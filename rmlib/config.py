@@ -64,11 +64,19 @@ class Config:
             "a number from 0 to 1": (lambda v: 0 <= v <= 1, "warmup case_dropout"),
             "adamw or sgd": (lambda v: v in ("adamw", "sgd"), "optimizer"),
             "auto, fp32 or bf16": (lambda v: v in ("auto", "fp32", "bf16"), "precision"),
+            "none, embeddings, encoder, or a number of layers": (
+                lambda v: v in ("none", "embeddings", "encoder") or str(v).isdecimal(),
+                "freeze",
+            ),
         }
         for expected, (fits, names) in ranges.items():
             for name in names.split():
                 value = getattr(self, name)
-                if not fits(value):
+                try:
+                    good = fits(value)
+                except (TypeError, ValueError, OverflowError):  # not a number, or inf where a whole number is wanted
+                    good = False
+                if not good:
                     raise RmlibValueError(f"{name} is {value!r}; expected {expected}")
 
 

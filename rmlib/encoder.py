@@ -17,7 +17,8 @@ from .batches import CASES, IGNORE, Encoded, batches, collate, encode
 from .corpora import Sentence
 from .errors import RmlibError, RmlibValueError
 
-PICKLES = ("pytorch_model.bin", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 HEADS = {"tokens": AutoModelForTokenClassification, "sequence": AutoModelForSequenceClassification}
 
 
@@ -148,9 +149,10 @@ def load_tagger(folder) -> Tagger:
         EncoderError: no such folder, no safetensors in it, or an encoder without a trained tagging head.
     """
     path = _checked(Path(folder))
-    names = _config(path).get("id2label") or {}
-    tags = [names[str(i)] for i in range(len(names))]
-    if "O" not in tags:
+    names = _config(path).get("id2label")
+    names = names if isinstance(names, dict) else {}
+    tags = [names.get(str(i)) for i in range(len(names))]
+    if "O" not in tags or not all(isinstance(tag, str) for tag in tags):
         raise EncoderError(f"{folder} holds no trained tagger; expected a folder that `rmlib train --out` wrote")
     return Tagger(*_load(str(path), "tokens", tags, dropout=None, seed=0))
 
@@ -171,12 +173,15 @@ def _load(encoder: str, head: str, labels: list[str], dropout: float | None, see
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, in words
                 dtype=torch.float32,
                 **settings,
             )
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, use_fast=True, add_prefix_space=True)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise EncoderError(f"{path} does not load as an encoder: {str(error).splitlines()[0]}") from error
+        except Exception as error:  # safetensors and the config readers have exception classes of their own
+            raise EncoderError(f"{path} does not load as an encoder: {' '.join(str(error).split())[:300]}") from error
+    for name, stored, needed in info["mismatched_keys"]:
+        raise EncoderError(f"{path}: {name} has shape {tuple(stored)} in the file; expected {tuple(needed)} here")
     if not tokenizer.is_fast:
         raise EncoderError(f"{path} has no fast tokenizer; expected a tokenizer.json in the folder")
     new = sorted(info["missing_keys"])
@@ -203,8 +208,7 @@ def add_case_channel(model: nn.Module) -> list[str]:
         return []
     for name, module in model.base_model.named_modules():
         if name.endswith("token_type_embeddings"):
-            types = nn.Embedding(len(CASES), module.embedding_dim)
-            types.weight.data = module.weight.data[:1].repeat(len(CASES), 1)
+            types = nn.Embedding.from_pretrained(module.weight.detach()[:1].repeat(len(CASES), 1), freeze=False)
             model.base_model.set_submodule(name, types)
             model.config.type_vocab_size, model.config.case_channel = len(CASES), True
             return [f"{name}.weight (case)"]
@@ -231,7 +235,7 @@ def freeze(model: nn.Module, what: str | int) -> int:
     elif what == "embeddings":
         for name, parameter in base.embeddings.named_parameters():
             parameter.requires_grad_(not name.startswith(("word_embeddings", "position_embeddings")))
-    elif str(what).isdigit():
+    elif str(what).isdecimal():
         layers = next(module for module in base.modules() if isinstance(module, nn.ModuleList))
         if int(what) > len(layers):
             raise RmlibValueError(f"freeze is {what}; this encoder has {len(layers)} layers")
@@ -264,14 +268,19 @@ def _checked(path: Path) -> Path:
                 f"{path} holds {pickles[0]}, a pickle, which can run code when it is opened; expected model.safetensors"
             )
         raise EncoderError(f"{path} holds no weights; expected model.safetensors")
+    if not any(any(path.glob(name)) for name in TOKENIZERS):  # transformers would make up an empty vocabulary
+        raise EncoderError(f"{path} holds no tokenizer; expected tokenizer.json")
     return path
 
 
 def _config(path: Path) -> dict:
     try:
-        return json.loads((path / "config.json").read_text(encoding="utf8"))
-    except (OSError, ValueError) as error:
+        config = json.loads((path / "config.json").read_text(encoding="utf8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{path / 'config.json'} is not readable JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise EncoderError(f"{path / 'config.json'} is not one JSON object; expected a config as transformers saves it")
+    return config
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -108,22 +109,27 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def read_history(path, up_to_step: int) -> list[dict]:
-    """The rows of a cut-off run's history up to its checkpoint; the rows after it are made again."""
+def read_history(path, up_to_step: float = math.inf) -> list[dict]:
+    """The rows of history.csv, up to a step: after a cut, what came later than the checkpoint is made again."""
     if not Path(path).exists():
         return []
     with open(path, newline="", encoding="utf8") as file:
-        rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= up_to_step]
-    whole, text = ("step", "epoch", "pieces"), ("reward_type", "dev_f1")
-    return [
-        {k: int(v) if k in whole else v if k in text or v == "" else float(v) for k, v in row.items()} for row in rows
-    ]
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]  # the last may be half written
+    return [_typed(row) for row in rows if int(row["step"]) <= up_to_step]
+
+
+def _typed(row: dict[str, str]) -> dict:
+    kinds = dict.fromkeys(("step", "epoch", "pieces"), int) | {"reward_type": str}
+    return {key: value if value == "" else kinds.get(key, float)(value) for key, value in row.items()}
 
 
 def write_history(path, rows: list[dict], append: bool = False):
-    """Write rows to a CSV file with the columns `HISTORY`."""
-    with open(path, "a" if append else "w", newline="", encoding="utf8") as file:
+    """Write rows to a CSV file with the columns `HISTORY`; without `append`, in place of what it holds, atomically."""
+    target = Path(path) if append else Path(path).with_suffix(".partial")
+    with open(target, "a" if append else "w", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, HISTORY)
         if not append:
             writer.writeheader()
         writer.writerows(rows)
+    if not append:
+        os.replace(target, path)

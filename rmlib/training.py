@@ -8,6 +8,7 @@ The objective can be changed between any two steps: `training.objective.alpha = 
 """
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -94,6 +95,10 @@ class Training:
         return self.steps_per_epoch * self.config.epochs
 
     @property
+    def _epoch_ended(self) -> bool:
+        return self.step % self.steps_per_epoch == 0
+
+    @property
     def stopped_early(self) -> bool:
         """Whether the last `patience` evaluations brought no better score."""
         waited = self.step // self.steps_per_epoch - self.best_epoch
@@ -102,6 +107,9 @@ class Training:
     def __iter__(self) -> Iterator[Step]:
         while self.step < len(self) and not self.stopped_early:
             yield self._step()
+            # only now: what the caller writes down of a step is there before the checkpoint that follows it
+            if self.checkpoint and (self._epoch_ended or self.step % self.config.checkpoint_every == 0):
+                self._save()
         self._restore_best()
 
     def learning_rate(self, step: int) -> float:
@@ -124,11 +132,8 @@ class Training:
         self.step += 1
         total, prediction, reward = (float(term) for term in loss)
         in_force = self.objective.alpha, self.objective.reward.name
-        ended_epoch = self.step % self.steps_per_epoch == 0
         self.seconds += perf_counter() - start  # evaluation and checkpoints not counted
-        scores = self._evaluate() if ended_epoch and self.score else None
-        if self.checkpoint and (ended_epoch or self.step % self.config.checkpoint_every == 0):
-            self._save()
+        scores = self._evaluate() if self._epoch_ended and self.score else None
         epoch = (self.step - 1) // self.steps_per_epoch + 1
         return Step(
             self.step, epoch, *in_force, total, prediction, reward, lr, float(norm), pieces, self.seconds, scores
@@ -227,7 +232,7 @@ class Training:
     def _save(self):
         if self.accelerator.is_main_process:
             position = {
-                "config": asdict(self.config),
+                "settings": self._settings(),
                 "step": self.step,
                 "seconds": self.seconds,
                 "best_score": self.best_score,
@@ -235,9 +240,19 @@ class Training:
             }
             save_checkpoint(self.checkpoint, self.classifier.model, self.optimizer, self.best, position)
 
+    def _settings(self) -> dict:
+        """What has to be the same where a run is taken up again."""
+        return asdict(self.config) | {
+            "encoder": self.classifier.report,
+            "classes": self.classifier.labels,
+            "dropout": getattr(self.classifier.model.config, "hidden_dropout_prob", None),
+            "processes": self.accelerator.num_processes,
+            "examples (a checksum)": zlib.crc32(repr(self.examples).encode()),
+        }
+
     def _resume(self):
-        stored = read_position(self.checkpoint)["config"]
-        for name, value in asdict(self.config).items():
+        stored = read_position(self.checkpoint).get("settings", {})
+        for name, value in self._settings().items():
             if stored.get(name) != value:
                 raise CheckpointError(
                     f"{self.checkpoint} is of a run with {name}={stored.get(name)!r}, this one has {value!r}; "

@@ -1,6 +1,10 @@
 """The workbook: solutions never reach it, edits never leave it."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -9,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from rmlib import workbook
 from rmlib.errors import RmlibError
 from rmlib.workbook import WorkbookError, clear_solution, learner_copy, make_workbook, places
 
@@ -59,10 +64,7 @@ def files(folder: Path) -> dict[str, bytes]:
         (EXERCISE, STUB),
         ("### BEGIN SOLUTION\nx = 1\n### END SOLUTION", "# YOUR CODE HERE\nraise NotImplementedError()"),
         ("#BEGIN SOLUTION\nx\n#  END  SOLUTION\ny", "# YOUR CODE HERE\nraise NotImplementedError()\ny"),
-        (
-            "if a:\n\t### BEGIN SOLUTION\n\tx\n\t### END SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION",
-            "if a:\n\t# YOUR CODE HERE\n\traise NotImplementedError()\n# YOUR CODE HERE\nraise NotImplementedError()",
-        ),
+        ("\t### BEGIN SOLUTION\n\tx\n\t### END SOLUTION", "\t# YOUR CODE HERE\n\traise NotImplementedError()"),
         ("print('BEGIN SOLUTION')", "print('BEGIN SOLUTION')"),
     ],
 )
@@ -77,9 +79,9 @@ def test_what_is_outside_the_markers_stays_in_order(kinds, indent):
         if kind == "plain":
             source.append(f"{space}keep_{number}")
             outside.append(source[-1])
-        else:
-            source += [f"{space}### BEGIN SOLUTION", f"{space}hide_{number}", f"{space}### END SOLUTION"]
-            outside += [f"{space}# YOUR CODE HERE", f"{space}raise NotImplementedError()"]
+            continue
+        source += [f"{space}### BEGIN SOLUTION", f"{space}hide_{number}", f"{space}### END SOLUTION"]
+        outside += [f"{space}# YOUR CODE HERE", f"{space}raise NotImplementedError()"]
     assert clear_solution("\n".join(source)) == "\n".join(outside)
 
 
@@ -148,17 +150,13 @@ def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, content):
 # What is written, and what never is
 
 
-def test_first_run_makes_lessons_and_nothing_for_the_instructor(lessons, tmp_path):
+def test_the_first_run_makes_every_lesson_and_nothing_for_the_instructor(lessons, tmp_path):
     summary = make_workbook(lessons, tmp_path / "wb")
     made = files(tmp_path / "wb")
     assert sorted(made) == sorted(summary.made) == ["01_one.ipynb", "GLOSSARY.md"]
     assert SECRET.encode() not in b"".join(made.values())
     assert made["GLOSSARY.md"] == (lessons / "GLOSSARY.md").read_bytes()
     assert SECRET in (lessons / "01_one.ipynb").read_text()  # the source is not touched
-
-
-def test_solutions_go_to_their_own_folder(lessons, tmp_path):
-    make_workbook(lessons, tmp_path / "wb")
     make_workbook(lessons, tmp_path / "wb", solutions=True)
     made = files(tmp_path / "wb")
     assert sorted(made) == ["01_one.ipynb", "GLOSSARY.md", "solutions/01_one.ipynb", "solutions/GLOSSARY.md"]
@@ -202,16 +200,8 @@ def test_a_new_version_that_was_worked_in_is_not_overwritten_either(lessons, tmp
     change_lesson(lessons, "v4")
     assert make_workbook(lessons, wb).beside == [("01_one.ipynb", "01_one.new2.ipynb")]
     assert (wb / "01_one.new.ipynb").read_text() == "my other work"
-
-
-def test_a_learner_who_takes_the_new_version_gets_updates_again(lessons, tmp_path):
-    wb = tmp_path / "wb"
-    make_workbook(lessons, wb)
-    (wb / "01_one.ipynb").write_text("my work")
-    change_lesson(lessons, "v2")
-    make_workbook(lessons, wb)
-    (wb / "01_one.new.ipynb").replace(wb / "01_one.ipynb")
-    change_lesson(lessons, "v3")
+    (wb / "01_one.new2.ipynb").replace(wb / "01_one.ipynb")  # who takes the new version gets updates again
+    change_lesson(lessons, "v5")
     assert make_workbook(lessons, wb).updated == ["01_one.ipynb"]
 
 
@@ -220,10 +210,8 @@ def test_deleted_copies_come_back_and_own_files_stay(lessons, tmp_path):
     make_workbook(lessons, wb)
     (wb / "01_one.ipynb").unlink()
     (wb / "mine.ipynb").write_text("mine")
-    (wb / "deep").mkdir()
-    (wb / "deep/data.csv").write_text("1")
     assert make_workbook(lessons, wb).made == ["01_one.ipynb"]
-    assert (wb / "mine.ipynb").read_text() == "mine" and (wb / "deep/data.csv").read_text() == "1"
+    assert (wb / "mine.ipynb").read_text() == "mine"
 
 
 @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'{"files": 3}', b"\xff\x00", None])
@@ -231,9 +219,8 @@ def test_without_a_readable_manifest_every_file_is_the_learners(lessons, tmp_pat
     wb = tmp_path / "wb"
     make_workbook(lessons, wb)
     old = (wb / "01_one.ipynb").read_bytes()
-    if broken is None:
-        (wb / ".rmlib/manifest.json").unlink()
-    else:
+    (wb / ".rmlib/manifest.json").unlink()
+    if broken is not None:
         (wb / ".rmlib/manifest.json").write_bytes(broken)
     change_lesson(lessons, "v2")
     assert make_workbook(lessons, wb).beside == [("01_one.ipynb", "01_one.new.ipynb")]
@@ -252,9 +239,8 @@ def test_a_faulty_lesson_leaves_the_workbook_as_it_was(lessons, tmp_path):
 
 
 def test_places_that_cannot_work_are_one_sentence(lessons, tmp_path):
-    (tmp_path / "empty").mkdir()
     with pytest.raises(WorkbookError, match="no lessons"):
-        make_workbook(tmp_path / "empty", tmp_path / "wb")
+        make_workbook(tmp_path / "nowhere", tmp_path / "wb")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WorkbookError, match="cannot write the workbook"):
         make_workbook(lessons, tmp_path / "file")
@@ -263,6 +249,20 @@ def test_places_that_cannot_work_are_one_sentence(lessons, tmp_path):
 def test_in_a_checkout_the_workbook_lies_beside_the_lessons():
     root = Path(__file__).resolve().parents[1]
     assert places() == (root / "notebooks", root / "workbook")
+
+
+def test_an_installed_package_carries_the_lessons_and_works_in_the_current_folder(lessons, tmp_path):
+    package = tmp_path / "site" / "rmlib"  # as a wheel lays it out
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "errors.py", "workbook.py"):
+        shutil.copy(Path(workbook.__file__).with_name(name), package)
+    shutil.copytree(lessons, package / "notebooks")
+    (tmp_path / "site" / "notebooks").mkdir()  # of some other package: not ours
+    code = "from rmlib.workbook import places; print(*places(), sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(package / "notebooks"), str(tmp_path / "workbook")]
 
 
 ACTIONS = ["change lesson", "edit copy", "edit new", "delete copy", "delete new", "break manifest", "run"]
@@ -293,11 +293,8 @@ def test_whatever_happens_no_word_of_the_learner_is_lost(tmp_path_factory, actio
             elif action.startswith("delete"):
                 target.unlink(missing_ok=True)
                 edits.pop(target, None)
-        for path, text in edits.items():
-            assert path.read_text() == text
+        assert {path: path.read_text() for path in edits} == edits
     make_workbook(lessons, wb)
-    for path, text in edits.items():
-        assert path.read_text() == text
-    newest = (lessons / "GLOSSARY.md").read_text()
-    if wb / "GLOSSARY.md" not in edits and "break manifest" not in actions:
-        assert (wb / "GLOSSARY.md").read_text() == newest  # an untouched copy is the newest version
+    assert {path: path.read_text() for path in edits} == edits
+    if wb / "GLOSSARY.md" not in edits and "break manifest" not in actions:  # an untouched copy is the newest version
+        assert (wb / "GLOSSARY.md").read_text() == (lessons / "GLOSSARY.md").read_text()

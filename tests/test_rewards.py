@@ -1,0 +1,221 @@
+"""Every registered reward: against scikit-learn where the answer is sure, central differences, and closed forms."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from torch.nn.functional import one_hot
+
+from rmlib import rewards
+from rmlib.objective import RewardObjective
+from rmlib.rewards import REWARDS, Reward
+
+EVERY = pytest.mark.parametrize("name", sorted(REWARDS))
+
+
+def batch(seed: int, items: int = 12, classes: int = 4, spread: float = 2.0):
+    """Random logits in float64, and labels with at least one positive among them."""
+    random = torch.Generator().manual_seed(seed)
+    z = torch.randn(items, classes, generator=random, dtype=torch.float64) * spread
+    y = torch.randint(classes, (items,), generator=random)
+    y[0] = 1
+    return z, y
+
+
+def value_and_gradient(name, z, y, background=0):
+    z = z.clone().requires_grad_()
+    r = REWARDS[name].function(z, y, background)
+    (gradient,) = torch.autograd.grad(r, z)
+    return r.detach(), gradient
+
+
+def hard_metric(name: str, y, y_hat, classes: int) -> float:
+    """The metric each reward stands for, by scikit-learn; class 0 is the background."""
+    if name == "expected_accuracy":
+        return accuracy_score(y, y_hat)
+    positive = list(range(1, classes))
+    if name == "soft_f1":
+        return f1_score(y, y_hat, labels=positive, average="micro", zero_division=0)
+    if name == "soft_f1_macro":
+        present = [c for c in positive if c in y]
+        return f1_score(y, y_hat, labels=present, average="macro", zero_division=0)
+    pytest.fail(f"tell this test which metric of scikit-learn belongs to {name!r}")
+
+
+@EVERY
+def test_sure_logits_score_as_scikit_learn_does(name):
+    for seed in range(50):
+        z, y = batch(seed, items=20, classes=5)
+        y_hat = torch.randint(5, (20,), generator=torch.Generator().manual_seed(seed + 1000))
+        y_hat = torch.where(torch.rand(20, generator=torch.Generator().manual_seed(seed)) < 0.6, y, y_hat)
+        r = REWARDS[name].function(60.0 * one_hot(y_hat, 5).double(), y, 0)
+        assert float(r) == pytest.approx(hard_metric(name, y.numpy(), y_hat.numpy(), 5), abs=1e-9)
+
+
+@EVERY
+def test_range(name):
+    for seed in range(100):
+        z, y = batch(seed, spread=10.0 ** (seed % 4 - 1))
+        assert -1e-12 <= float(REWARDS[name].function(z, y, 0)) <= 1 + 1e-12
+    right = 200.0 * one_hot(y, 4).double()
+    assert float(REWARDS[name].function(right, y, 0)) == pytest.approx(1, abs=1e-12)
+    assert float(REWARDS[name].function(-right, y, 0)) == pytest.approx(0, abs=1e-12)
+
+
+@EVERY
+def test_gradient_against_central_differences(name):
+    function, step = REWARDS[name].function, 1e-5
+    for seed in range(200):
+        z, y = batch(seed, items=6, classes=3)
+        _, gradient = value_and_gradient(name, z, y)
+        numeric = torch.zeros_like(z)
+        for i in range(z.numel()):
+            there = torch.zeros(z.numel(), dtype=z.dtype)
+            there[i] = step
+            there = there.view_as(z)
+            numeric.view(-1)[i] = (function(z + there, y, 0) - function(z - there, y, 0)) / (2 * step)
+        assert (gradient - numeric).norm() <= 1e-6 * numeric.norm()
+
+
+def test_expected_accuracy_closed_form():
+    """d(mean p_y)/dz = -p_y (p - e_y) / N: cross-entropy's p - e_y, weighted by p_y."""
+    for seed in range(50):
+        z, y = batch(seed)
+        p = z.softmax(-1)
+        r, gradient = value_and_gradient("expected_accuracy", z, y)
+        p_y = p[torch.arange(len(y)), y]
+        assert abs(r - p_y.mean()) <= 1e-12
+        expected = -p_y[:, None] * (p - one_hot(y, 4)) / len(y)
+        assert (gradient - expected).abs().max() <= 1e-9
+
+
+def closed_soft_f1(z, y, positive):
+    """Soft F1 over `positive` classes and its slope, by dF/dŷ = (2y - F)/(Σy + Σŷ) and the softmax's Jacobian."""
+    p, e = z.softmax(-1).numpy(), one_hot(y, z.shape[-1]).double().numpy()
+    total = p[:, positive].sum() + e[:, positive].sum()
+    f = 2 * (p * e)[:, positive].sum() / total
+    slope = np.zeros_like(p)
+    slope[:, positive] = (2 * e[:, positive] - f) / total
+    return f, p * (slope - (p * slope).sum(1, keepdims=True))
+
+
+def test_soft_f1_closed_forms():
+    for seed in range(50):
+        z, y = batch(seed, classes=5)
+        r, gradient = value_and_gradient("soft_f1", z, y)
+        f, slope = closed_soft_f1(z, y, [1, 2, 3, 4])
+        assert abs(float(r) - f) <= 1e-12
+        assert np.abs(gradient.numpy() - slope).max() <= 1e-9
+
+        r, gradient = value_and_gradient("soft_f1_macro", z, y)
+        single = [closed_soft_f1(z, y, [c]) for c in (1, 2, 3, 4) if c in y]
+        assert abs(float(r) - np.mean([f for f, _ in single])) <= 1e-12
+        assert np.abs(gradient.numpy() - np.mean([slope for _, slope in single], axis=0)).max() <= 1e-9
+
+
+def test_soft_f1_pushes_up_exactly_above_half_of_it():
+    """Lipton et al. 2014: with P(y=1) = q for one more item, more ŷ pays exactly where q > F/2."""
+    z, y = batch(3, items=40, classes=2)
+    f, _ = closed_soft_f1(z, y, [1])
+    for q in (f / 2 - 0.01, f / 2 + 0.01):
+        slope = 0.0
+        for label, weight in ((1, q), (0, 1 - q)):
+            more = torch.cat([z, torch.zeros(1, 2, dtype=z.dtype)])
+            labels = torch.cat([y, torch.tensor([label])])
+            # far from the batch's own F the added item moves F itself; hold it by repeating the batch
+            more, labels = torch.cat([more, z.repeat(500, 1)]), torch.cat([labels, y.repeat(500)])
+            slope += weight * float(value_and_gradient("soft_f1", more, labels)[1][40, 1])
+        assert (slope > 0) == (q > f / 2)
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_extreme_logits_stay_finite(name, dtype):
+    for seed in range(20):
+        random = torch.Generator().manual_seed(seed)
+        z = (torch.randint(0, 2, (8, 4), generator=random) * 200.0 - 100).to(dtype)
+        y = torch.randint(0, 4, (8,), generator=random)
+        r, gradient = value_and_gradient(name, z, y)
+        assert r.isfinite() and gradient.isfinite().all()
+        z.requires_grad_()
+        loss = RewardObjective(3.0, name)(z, y)
+        loss.total.backward()
+        assert all(term.isfinite() for term in loss) and z.grad.isfinite().all() and z.grad.dtype == dtype
+
+
+@EVERY
+def test_background_alone(name):
+    """No positive label: an F1 is 0 and gives no slope, whatever is predicted; accuracy goes on as ever."""
+    z, _ = batch(0)
+    for logits in (z, 100 * one_hot(torch.zeros(12, dtype=torch.long), 4).double(), z - 1000 * torch.arange(4)):
+        r, gradient = value_and_gradient(name, logits, torch.zeros(12, dtype=torch.long))
+        if name == "expected_accuracy":
+            assert abs(r - logits.softmax(-1)[:, 0].mean()) <= 1e-12
+        else:
+            assert r == 0 and not gradient.any()
+
+
+@EVERY
+def test_positives_alone_and_one_item(name):
+    z, _ = batch(1)
+    p = z.softmax(-1).numpy()
+    r, _ = value_and_gradient(name, z, torch.full((12,), 2))
+    others = p[:, 1:].sum() if name == "soft_f1" else p[:, 2].sum()
+    assert float(r) == pytest.approx(
+        p[:, 2].mean() if name == "expected_accuracy" else 2 * p[:, 2].sum() / (12 + others)
+    )
+
+    r, gradient = value_and_gradient(name, z[:1], torch.tensor([2]))
+    others = p[0, 1:].sum() if name == "soft_f1" else p[0, 2]
+    assert float(r) == pytest.approx(p[0, 2] if name == "expected_accuracy" else 2 * p[0, 2] / (1 + others))
+    assert gradient[0, 2] > 0
+
+
+@EVERY
+def test_another_background_is_a_renaming(name):
+    z, y = batch(5)
+    renamed = torch.tensor([3, 0, 1, 2])  # the old class 0 is now class 3
+    here, _ = value_and_gradient(name, z, y)
+    there, _ = value_and_gradient(name, z[:, [1, 2, 3, 0]], renamed[y], background=3)
+    assert abs(here - there) <= 1e-12
+
+
+@EVERY
+def test_splits_says_whether_a_batch_is_the_mean_of_its_parts(name):
+    reward = REWARDS[name]
+    z, y = batch(7, items=30)
+    y[:20], y[25] = 0, 2
+    whole = reward.function(z, y, 0)
+    mean = (20 * reward.function(z[:20], y[:20], 0) + 10 * reward.function(z[20:], y[20:], 0)) / 30
+    assert (abs(whole - mean) <= 1e-12) == reward.splits
+
+
+@EVERY
+def test_each_entry_says_what_it_is(name):
+    reward = REWARDS[name]
+    assert reward.name == name and reward.formula and reward.reference[-1] != "." and inspect.getdoc(reward.function)
+    assert set(reward.levels) <= {"binary", "classes", "tokens"}
+
+
+def test_find_names_the_nearest_choice():
+    with pytest.raises(ValueError, match=r"reward 'f2' is not known; did you mean 'soft_f1'.* known: expected_acc"):
+        rewards.find("f2")
+    with pytest.raises(ValueError, match="reward 7 is not known"):
+        rewards.find(7)
+
+
+def test_a_new_reward_is_one_function_and_one_line():
+    try:
+
+        @rewards.register("always_half", formula="1/2", reference="none")
+        def always_half(logits, labels, background=0):
+            return logits.sum() * 0 + 0.5
+
+        z, y = batch(0)
+        assert RewardObjective(1.0, "always_half")(z, y).reward == 0.5
+    finally:
+        del REWARDS["always_half"]
+    own = Reward("own", always_half, "1/2", "none")
+    assert RewardObjective(1.0, own)(z, y).reward == 0.5
