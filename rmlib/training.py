@@ -189,9 +189,8 @@ class Training:
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 (part if one else self._forward(batch, k)).backward(piece.to(part.dtype))
             row += rows
-        pieces = torch.tensor(
-            sum(int(batch["attention_mask"].sum()) for batch in parts), device=self.accelerator.device
-        )
+        real = [batch for batch in parts if (batch["labels"] != IGNORE).any()]  # no stand-ins
+        pieces = torch.tensor(sum(int(batch["attention_mask"].sum()) for batch in real), device=self.accelerator.device)
         return Loss(*(term.detach() for term in loss)), int(self.accelerator.reduce(pieces))
 
     def _whole_batch(self, logits: list, labels: list):

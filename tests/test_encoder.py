@@ -270,6 +270,13 @@ def test_tag_does_not_depend_on_the_company(trained, small):
     assert len({tag for row in together for tag in row}) > 1
 
 
+def test_dropout_is_off_while_tagging(tiny, small):
+    tagger = new_tagger(small.tags, str(tiny), dropout=0.5)
+    tagger.model.train()
+    sentences = [list(sentence.words) for sentence in small.test]
+    assert tagger.tag(sentences) == tagger.tag(sentences)
+
+
 def test_tagging_leaves_the_mode_of_the_model(trained):
     for mode in (True, False):
         trained.model.train(mode)

@@ -4,10 +4,13 @@ import ast
 import re
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -117,18 +120,18 @@ def test_environment_and_pyproject_agree():
 
 
 def test_every_import_is_a_dependency():
-    named = {re.split(r"[=<>\[]", requirement)[0].lower().replace("-", "_") for requirement in PROJECT["dependencies"]}
-    named |= {"sklearn"} if "scikit_learn" in named else set()
-    comes_with = {
-        "IPython": "ipykernel",
-        "jupyter_server": "jupyterlab",
-        "traitlets": "jupyterlab",
-        "nbformat": "jupyterlab",
-        "psutil": "accelerate",
-    }
+    """Named in pyproject.toml, or required in turn by what is named there."""
+    waiting, comes = [Requirement(text).name for text in PROJECT["dependencies"]], set()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in comes:
+            comes.add(name)
+            needs = [Requirement(text) for text in metadata.requires(name) or []]
+            waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    packages = metadata.packages_distributions()
     for path in ROOMS:
         for name in outside(path) - set(sys.stdlib_module_names):
-            assert name.lower() in named or comes_with.get(name) in named, f"{path.name} imports {name}"
+            assert {canonicalize_name(package) for package in packages[name]} & comes, f"{path.name} imports {name}"
 
 
 def test_the_readme_names_every_notebook():

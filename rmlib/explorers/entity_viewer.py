@@ -104,9 +104,8 @@ def _row(words: list[str], name: str, marks: list[Mark]) -> str:
         pieces += [html.escape(word) for word in words[at : mark.start]]
         line = "" if mark.verdict == "right" else "text-decoration:underline;text-decoration-thickness:2px;"
         ground = "#FFFFFF" if mark.verdict == "missed" else GROUND.get(mark.type, OTHER_GROUND)
-        box = (
-            f"border:{LOOKS[mark.verdict][1]};background-color:{ground};color:#111111;border-radius:4px;padding:1px 4px"
-        )
+        box = f"border:{LOOKS[mark.verdict][1]};background-color:{ground};color:#111111;border-radius:4px;"
+        box += "padding:0 4px;line-height:1.5;display:inline-block"  # inline-block: not cut at the end of a line
         inside = html.escape(" ".join(words[mark.start : mark.end]))
         label = html.escape(mark.type + _remark(mark))
         pieces.append(
@@ -155,19 +154,17 @@ class EntityViewer:
         self._slider = ipywidgets.IntSlider(
             0, 0, len(sentences) - 1, description="sentence", style={"description_width": "70px"}, layout=wide
         )
-        several = len(taggings) > 2
-        names = " and ".join(list(taggings)[1 if several else 0 :]) or "taggings"
-        self._only = ipywidgets.Checkbox(
-            False, description=f"only sentences where {names} differ", indent=False, layout={"width": "auto"}
-        )
-        self._next = ipywidgets.Button(description="next that differs", icon="arrow-right", layout={"width": "180px"})
+        fixed = {"width": "200px", "flex": "0 0 auto"}
+        self._only = ipywidgets.Checkbox(False, description="only those that differ", indent=False, layout=fixed)
+        self._next = ipywidgets.Button(description="next that differs", icon="arrow-right", layout=fixed)
         self._page = ipywidgets.HTML(layout={"max_width": "100%"})
         self._next.disabled = self._only.disabled = not self.differing
         self._slider.observe(self._draw, "value")
         self._only.observe(self._draw, "value")
         self._next.on_click(lambda button: self.next_difference())
         self._draw()
-        self.widget = ipywidgets.VBox([self._slider, ipywidgets.HBox([self._next, self._only]), self._page])
+        row = ipywidgets.HBox([self._next, self._only], layout={"flex_flow": "row wrap"})
+        self.widget = ipywidgets.VBox([self._slider, row, self._page])
 
     @property
     def index(self) -> int:
