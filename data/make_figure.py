@@ -18,5 +18,6 @@ for alpha, folder in enumerate(folders):
         runs.train_tagger(corpora.newswire(), Config(alpha=float(alpha)), out=folder)
 histories = {f"α = {alpha}": runs.read_history(folder / "history.csv") for alpha, folder in enumerate(folders)}
 target = Path(__file__).parent / "results" / "learning_curves.png"
-plots.learning_curves(histories).savefig(target, dpi=110)
-print(target.name)
+figure = plots.learning_curves(histories)
+figure.savefig(target, dpi=110)
+print(target.name, figure.get_label(), sep=": ")

@@ -153,6 +153,9 @@ def batches(lengths: list[int], budget: int = 1024, seed: int = 0, epoch: int = 
 
     Returns:
         lists of indices into `lengths`; each index appears exactly once.
+
+    Raises:
+        RmlibValueError: a budget below 1.
     """
     if budget < 1:
         raise RmlibValueError(f"budget is {budget}; expected at least 1 piece a batch")

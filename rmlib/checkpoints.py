@@ -59,6 +59,9 @@ def load_checkpoint(path, model: nn.Module, optimizer) -> tuple[dict, dict]:
 
     Returns:
         (best weights, position) as given to `save_checkpoint`.
+
+    Raises:
+        CheckpointError: the file is not one of `save_checkpoint`'s.
     """
     position = read_position(path)
     parameters = dict(model.named_parameters())
@@ -69,10 +72,10 @@ def load_checkpoint(path, model: nn.Module, optimizer) -> tuple[dict, dict]:
             if room == "model":
                 parameters[rest].copy_(file.get_tensor(key))
             elif room == "best":
-                best[rest] = file.get_tensor(key)
+                best[rest] = file.get_tensor(key).clone()  # a copy: the file itself will be replaced
             else:
                 name, slot = rest.rsplit("/", 1)
-                tensor = file.get_tensor(key)
+                tensor = file.get_tensor(key).clone()
                 device = "cpu" if slot == "step" and not optimizer.defaults.get("fused") else parameters[name].device
                 optimizer.state[parameters[name]][slot] = tensor.to(device)
     return best, position

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import NamedTuple
 
 from .assets import ASSETS, cache_dir
@@ -45,12 +46,12 @@ def _package(name: str) -> Check:
     try:
         found = version(name)
     except PackageNotFoundError:
-        return Check(False, name, f"not installed, needs {wanted.specifier}: pip install '{wanted}'")
+        return Check(False, name, f'not installed, needs {wanted.specifier}: pip install "{wanted}"')
     needs = f"needs {wanted.specifier}" + (f", {OLDEST[name]} works too" if name in OLDEST else "")
     # "2.13.0+cpu" is 2.13.0 built for a machine without a GPU, and fits ==2.13.0.
     ok = wanted.specifier.contains(found, prereleases=True)
     ok = ok or (name in OLDEST and Version(OLDEST[name]) <= Version(found))
-    return Check(ok, name, f"{found}, {needs}" + ("" if ok else f": pip install '{wanted}'"))
+    return Check(ok, name, f"{found}, {needs}" + ("" if ok else f': pip install "{wanted}"'))
 
 
 def _device() -> Check:
@@ -73,9 +74,8 @@ def _memory() -> Check:
 
 
 def _disk() -> Check:
-    folder = cache_dir()
-    while not folder.exists():
-        folder = folder.parent
+    cache = cache_dir()
+    folder = next((place for place in (cache, *cache.parents) if place.exists()), Path.cwd())
     free = shutil.disk_usage(folder).free / 1e9
     advice = "" if free >= DISK_GB else ": free some space, or set RMLIB_CACHE to a folder on another disk"
     return Check(free >= DISK_GB, "disk", f"{free:.0f} GB free for the cache, needs {DISK_GB:g} GB{advice}")

@@ -32,6 +32,9 @@ Lessons = Annotated[Path | None, typer.Option("--notebooks", hidden=True)]  # fo
 
 def main() -> None:
     """The console script: a mistake the user can mend is one line and exit code 1, Ctrl-C is a quiet 130."""
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter shows "?" in its place
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except RmlibError as error:

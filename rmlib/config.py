@@ -29,6 +29,9 @@ class Config:
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
         seed: of the order of the batches and of dropout.
         checkpoint_every: steps between two checkpoints.
+
+    Raises:
+        RmlibValueError: a setting out of its range, with the range.
     """
 
     alpha: float = 1.0

@@ -78,8 +78,7 @@ class Tagger(Classifier):
         Returns:
             one IOB2 tag a word, always well formed; words beyond the encoder's longest input get O.
         """
-        blank = [Sentence(tuple(words), ("O",) * len(words)) for words in sentences]
-        tags = self.tag_encoded(self.encode(blank), budget)
+        tags = self.tag_encoded(self.encode([Sentence(tuple(w), ("O",) * len(w)) for w in sentences]), budget)
         return [found + ["O"] * (len(words) - len(found)) for found, words in zip(tags, sentences, strict=True)]
 
     @torch.no_grad()
@@ -133,6 +132,8 @@ def new_tagger(tags: list[str], encoder: str = "minilm", dropout: float = 0.1, s
         encoder: "minilm" (the kit's own), a local folder, or a name on the model hub.
         dropout: of the encoder and the head, in [0, 1).
         seed: for the new weights.
+
+    Raises EncoderError, AssetError or RmlibValueError: no such encoder, one that does not load, a dropout out of range.
     """
     return Tagger(*_load(encoder, "tokens", tags, dropout, seed))
 
@@ -158,6 +159,7 @@ def load_tagger(folder) -> Tagger:
 
 
 def _load(encoder: str, head: str, labels: list[str], dropout: float | None, seed: int):
+    """With dropout None the checkpoint is used as it stands: nothing may be new."""
     path = resolve(encoder)
     settings = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
     settings["label2id"] = {label: i for i, label in enumerate(labels)}
@@ -173,7 +175,7 @@ def _load(encoder: str, head: str, labels: list[str], dropout: float | None, see
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, in words
+                ignore_mismatched_sizes=True,  # a head for other classes gives way to a new one; see below
                 dtype=torch.float32,
                 **settings,
             )
@@ -181,10 +183,13 @@ def _load(encoder: str, head: str, labels: list[str], dropout: float | None, see
         except Exception as error:  # safetensors and the config readers have exception classes of their own
             raise EncoderError(f"{path} does not load as an encoder: {' '.join(str(error).split())[:300]}") from error
     for name, stored, needed in info["mismatched_keys"]:
-        raise EncoderError(f"{path}: {name} has shape {tuple(stored)} in the file; expected {tuple(needed)} here")
+        if name.startswith(f"{model.base_model_prefix}."):
+            raise EncoderError(f"{path}: {name} has shape {tuple(stored)} in the file; expected {tuple(needed)} here")
     if not tokenizer.is_fast:
         raise EncoderError(f"{path} has no fast tokenizer; expected a tokenizer.json in the folder")
-    new = sorted(info["missing_keys"])
+    new = sorted({*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])})
+    if new and dropout is None:
+        raise EncoderError(f"{path} holds no trained head for its labels; missing: {', '.join(new)}")
     if tokenizer.tokenize("A") == tokenizer.tokenize("a"):
         new += add_case_channel(model)
     parameters = sum(p.numel() for p in model.parameters())
@@ -250,9 +255,7 @@ def resolve(encoder: str) -> Path:
     """The local folder of an encoder: the kit's asset "minilm", a folder, or a name on the model hub."""
     if encoder == "minilm":
         return assets.fetch("minilm")
-    if Path(encoder).is_dir():
-        return _checked(Path(encoder))
-    return _checked(assets.hub_snapshot(str(encoder)))
+    return _checked(Path(encoder) if Path(encoder).is_dir() else assets.hub_snapshot(str(encoder)))
 
 
 def _checked(path: Path) -> Path:

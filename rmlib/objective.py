@@ -10,7 +10,7 @@ from .rewards import Reward, find
 
 
 class Loss(NamedTuple):
-    """The three terms of the objective, each a scalar tensor with its gradient."""
+    """The three terms, each a scalar tensor; `reward` has no gradient while alpha is 0, which saves time."""
 
     total: Tensor
     prediction: Tensor
@@ -31,7 +31,7 @@ class RewardObjective(nn.Module):
     `alpha` and `reward` may be set again between any two steps.
 
     Raises:
-        ValueError: alpha below 0 or NaN, a reward that is not known, shapes that do not fit.
+        ValueError: alpha below 0 or NaN, or a reward that is not known; also when they are set later.
     """
 
     def __init__(
@@ -79,6 +79,9 @@ class RewardObjective(nn.Module):
         Returns:
             `Loss(total, prediction, reward)`; for a model's output, the total alone, as `Trainer` expects. A batch
             with no labelled item has loss 0 in all three terms.
+
+        Raises:
+            ValueError: shapes that do not fit, or a label that is not a whole number from 0 to classes - 1.
         """
         from_trainer = not isinstance(logits, Tensor)
         z, y = items(logits["logits"] if from_trainer else logits, labels, self.ignore_index)
@@ -110,7 +113,7 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
     One logit per item becomes the two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)).
 
     Raises:
-        ValueError: shapes that do not fit, or a label outside 0 .. classes - 1.
+        ValueError: shapes that do not fit, or a label that is not a whole number from 0 to classes - 1.
     """
     if logits.shape == labels.shape:
         logits = logits.unsqueeze(-1)
@@ -123,7 +126,10 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
     if z.shape[-1] == 1:
         z = torch.cat([torch.zeros_like(z), z], -1)
     kept = labels != ignore_index
-    z, y = z[kept], labels[kept].long()
+    z, whole = z[kept], labels[kept]
+    y = whole.long()
+    if whole.is_floating_point() and not torch.equal(y.to(whole.dtype), whole):
+        raise ValueError(f"labels of type {whole.dtype} are not all whole numbers; expected the index of a class")
     if len(y) and not (int(y.min()) >= 0 and int(y.max()) < z.shape[-1]):
         wrong = int(y.min()) if y.min() < 0 else int(y.max())
         raise ValueError(f"label {wrong}; expected 0 to {z.shape[-1] - 1}, or {ignore_index} to ignore the item")

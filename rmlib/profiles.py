@@ -2,6 +2,8 @@
 
 import os
 
+from .errors import RmlibValueError
+
 PROFILES = ("quick", "class", "full")
 
 
@@ -9,11 +11,11 @@ def profile() -> str:
     """The profile in force: "quick" (tests), "class" (the default: two CPU cores) or "full" (a GPU).
 
     Raises:
-        ValueError: RMLIB_PROFILE is set to anything else.
+        RmlibValueError: RMLIB_PROFILE is set to anything else.
     """
-    name = os.environ.get("RMLIB_PROFILE", "class")
+    name = os.environ.get("RMLIB_PROFILE") or "class"
     if name not in PROFILES:
-        raise ValueError(f"RMLIB_PROFILE is {name!r}; expected one of {', '.join(PROFILES)}")
+        raise RmlibValueError(f"RMLIB_PROFILE is {name!r}; expected one of {', '.join(PROFILES)}")
     return name
 
 

@@ -60,7 +60,7 @@ def find(reward: str | Reward) -> Reward:
     """
     if isinstance(reward, Reward):
         return reward
-    if reward in REWARDS:
+    if isinstance(reward, str) and reward in REWARDS:
         return REWARDS[reward]
     near = difflib.get_close_matches(str(reward), REWARDS, n=1, cutoff=0)[0]
     raise ValueError(f"reward {reward!r} is not known; did you mean {near!r}? known: {', '.join(sorted(REWARDS))}")

@@ -84,11 +84,12 @@ def train_tagger(
         "best_epoch": training.best_epoch,
         "steps": training.step,
         "pieces_per_second": round(sum(row["pieces"] for row in history) / max(training.seconds, 1e-9), 1),
-        "seconds": round(perf_counter() - begin, 1),
+        "seconds": round(perf_counter() - begin, 1),  # of this process: after a resume, since the resume
         "trainable_parameters": training.trainable,
         "cut": {"sentences": encoded.cut_sentences, "words": encoded.lost_words, "entities": encoded.lost_entities},
         "config": asdict(config) | {"alpha": config.alpha if config.alpha < math.inf else "inf"},
         "corpus": corpus.name,
+        "sentences": {name: len(getattr(corpus, name)) for name in ("train", "dev", "test")},
         "encoder": encoder,
         "dropout": dropout,
         "precision": training.precision,
@@ -98,7 +99,9 @@ def train_tagger(
     }
     if out and main:
         tagger.save(out)
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf8")
+        partial = out / "metrics.partial"  # metrics.json says that the run is finished, so it is there whole or not
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf8")
+        os.replace(partial, out / "metrics.json")
         checkpoint.unlink(missing_ok=True)
     return tagger, history, metrics
 

@@ -62,6 +62,12 @@ class Training:
             The weights of the best epoch are back in place when the run has ended.
         checkpoint: a file to keep the run's position in. If it exists, the run goes on from there and ends with the
             same weights, to the last bit on a CPU, as if it had never been cut off.
+
+    Every step sets torch's global seed, so that dropout depends on the step alone.
+
+    Raises:
+        RmlibValueError: no examples.
+        CheckpointError: the checkpoint is of a run with other settings, or is no checkpoint.
     """
 
     def __init__(

@@ -165,6 +165,19 @@ def test_a_folder_that_is_no_encoder_is_refused_in_one_sentence(copy, damage, to
     assert str(copy) in message and "\n" not in message and len(message) < 600
 
 
+def test_a_head_for_other_classes_gives_way_to_a_new_one_and_is_reported(copy):
+    new_tagger(TAGS[:3], str(copy)).save(copy)
+    assert "new, not from the checkpoint: none" in new_tagger(TAGS[:3], str(copy)).report
+    retrained = new_tagger(TAGS, str(copy))
+    assert retrained.model.num_labels == len(TAGS)
+    assert "classifier.bias, classifier.weight" in retrained.report
+    stored = json.loads((copy / "config.json").read_text())
+    stored |= {"id2label": {str(i): tag for i, tag in enumerate(TAGS)}}
+    (copy / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(EncoderError, match="no trained head for its labels; missing: classifier.bias"):
+        load_tagger(copy)
+
+
 @pytest.mark.parametrize("names", [None, ["O"], {"1": "O"}, {"0": None}, {"0": "O", "x": "B-PER"}, {"0": "LABEL_0"}])
 def test_a_folder_without_a_trained_tagger_is_refused(copy, names):
     stored = json.loads((copy / "config.json").read_text())

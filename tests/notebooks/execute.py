@@ -24,7 +24,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PLACEHOLDER = "A widget stands here when you run this cell."
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
-MACHINE_PATH = re.compile(r"/(?:root|home|work|tmp|Users)/[\w.]|[A-Z]:\\+Users")
+MACHINE_PATH = re.compile(r"/(?:root|home|work|tmp|srv|Users)/[\w.]|[A-Z]:\\+Users")
 LARGEST = 400_000  # characters of one output
 
 
