@@ -90,6 +90,7 @@ class Training:
         self.precision = pick_precision(self.config.precision, self.accelerator.device)
         self.step, self.seconds, self.best_score, self.best_epoch = 0, 0.0, -math.inf, 0
         self.best: dict = {}
+        self._order: tuple[int, list] = (-1, [])  # an epoch and its batches
         self.checkpoint = Path(checkpoint) if checkpoint else None
         if self.checkpoint and self.checkpoint.exists():
             self._resume()
@@ -149,8 +150,9 @@ class Training:
         """This process's share of the step's micro-batches. One with nothing to learn stands in for a missing one,
         because every process has to take part in every step."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        groups = batches(self.lengths, self.config.budget, self.config.seed, epoch)
-        mine = []
+        if self._order[0] != epoch:  # sorting a large corpus again at every step would be felt
+            self._order = epoch, batches(self.lengths, self.config.budget, self.config.seed, epoch)
+        groups, mine = self._order[1], []
         for k in range(self.config.accumulate):
             number = (position * self.config.accumulate + k) * self.accelerator.num_processes
             number += self.accelerator.process_index

@@ -74,7 +74,7 @@ def _clean_output(output):
         return output if output.text else None
     data = output.get("data", {})
     if WIDGET_VIEW in data:
-        if any(word in data.get("text/plain", "") for word in ("FloatProgress(", "IntProgress(")):
+        if any(word in data.get("text/plain", "") for word in ("FloatProgress(", "IntProgress(", "%|")):
             return None  # a progress bar
         del data[WIDGET_VIEW]
         if set(data) <= {"text/plain"}:

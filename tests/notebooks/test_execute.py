@@ -44,6 +44,7 @@ def test_progress_and_warnings_go_and_what_a_cell_prints_stays():
         new_output("stream", name="stderr", text="100%|####| 3/3"),
         new_output("stream", name="stdout", text="step 1\rstep 2\rdone\nnext\r\n"),
         shown(**{WIDGET_VIEW: {"model_id": "1"}, "text__plain": "HBox(children=(FloatProgress(value=0.0),))"}),
+        shown(**{WIDGET_VIEW: {"model_id": "2"}, "text__plain": "  0%|          | 0/5 [00:00<?, ?step/s]"}),
     )
     assert [output.text for output in kept] == ["done\nnext\n"]
 
