@@ -54,7 +54,7 @@ def test_no_line_shows_a_folder_of_this_machine(cache):
 def test_the_version_of_torch(monkeypatch, installed, ok):
     monkeypatch.setattr(checkup, "version", lambda name: installed)
     check = checkup._package("torch")
-    assert check.ok == ok and installed in check.found and ("pip install 'torch" in check.found) != ok
+    assert check.ok == ok and installed in check.found and ('pip install "torch' in check.found) != ok
 
 
 def test_a_package_that_is_missing(monkeypatch):
