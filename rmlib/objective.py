@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .rewards import Reward, find
+from .sampling import NO_WORD
 
 
 class Loss(NamedTuple):
@@ -84,14 +85,16 @@ class RewardObjective(nn.Module):
             ValueError: shapes that do not fit, or a label that is not a whole number from 0 to classes - 1.
         """
         from_trainer = not isinstance(logits, Tensor)
-        z, y = items(logits["logits"] if from_trainer else logits, labels, self.ignore_index)
+        logits = as_classes(logits["logits"] if from_trainer else logits, labels)
+        z, y = items(logits, labels, self.ignore_index)
         if len(y) == 0:
             nothing = z.sum()  # 0, and still part of the graph, so that backward() works
             loss = Loss(nothing, nothing, nothing)
         else:
             prediction = nn.functional.cross_entropy(z, y)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
-                reward = 1 - self.reward.function(z, y, self.background)
+                what = sentences(logits, labels, self.ignore_index) if self.reward.sentences else (z, y)
+                reward = 1 - self.reward.function(*what, self.background)
             loss = Loss(self.combine(prediction, reward), prediction, reward)
         if from_trainer:
             return loss.total if num_items_in_batch is None else loss.total * (len(y) / num_items_in_batch)
@@ -107,13 +110,12 @@ class RewardObjective(nn.Module):
         return f"alpha={self.alpha:g}, reward={self.reward.name!r}"
 
 
-def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
-    """The labelled items of a batch as (items, classes) logits in float32 or better, and (items,) labels.
-
-    One logit per item becomes the two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)).
+def as_classes(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits (..., classes) in float32 or better. One logit per label becomes the two logits (0, z), whose softmax is
+    (1 - sigmoid(z), sigmoid(z)).
 
     Raises:
-        ValueError: shapes that do not fit, or a label that is not a whole number from 0 to classes - 1.
+        ValueError: shapes that do not fit.
     """
     if logits.shape == labels.shape:
         logits = logits.unsqueeze(-1)
@@ -123,10 +125,20 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
             "expected (..., classes) and (...), or one logit per label"
         )
     z = logits if logits.dtype == torch.float64 else logits.float()
-    if z.shape[-1] == 1:
-        z = torch.cat([torch.zeros_like(z), z], -1)
+    return torch.cat([torch.zeros_like(z), z], -1) if z.shape[-1] == 1 else z
+
+
+def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
+    """The labelled items of a batch: logits (items, classes) and labels (items,).
+
+    Raises:
+        ValueError: a label that is not a whole number from 0 to classes - 1.
+    """
     kept = labels != ignore_index
-    z, whole = z[kept], labels[kept]
+    if kept.all():  # the usual case outside of sentences, and a copy is felt
+        z, whole = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+    else:
+        z, whole = logits[kept], labels[kept]
     y = whole.long()
     if whole.is_floating_point() and not torch.equal(y.to(whole.dtype), whole):
         raise ValueError(f"labels of type {whole.dtype} are not all whole numbers; expected the index of a class")
@@ -134,3 +146,15 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
         wrong = int(y.min()) if y.min() < 0 else int(y.max())
         raise ValueError(f"label {wrong}; expected 0 to {z.shape[-1] - 1}, or {ignore_index} to ignore the item")
     return z, y
+
+
+def sentences(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
+    """The labelled words of each sentence, moved together: logits (sentences, words, classes) and labels
+    (sentences, words), `NO_WORD` after the end of a short sentence. Logits (items, classes) are one sentence.
+    """
+    logits, labels = logits.reshape(-1, *logits.shape[-2:]), labels.reshape(-1, labels.shape[-1])
+    kept = labels != ignore_index
+    order = kept.int().argsort(dim=-1, descending=True, stable=True)[:, : int(kept.sum(-1).max())]
+    kept = kept.gather(-1, order)
+    z = logits.gather(1, order[..., None].expand(-1, -1, logits.shape[-1])).masked_fill(~kept[..., None], 0.0)
+    return z, labels.gather(-1, order).long().masked_fill(~kept, NO_WORD)

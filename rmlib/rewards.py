@@ -5,65 +5,29 @@ Every function takes
     logits  (items, classes)  float, any range
     labels  (items,)          int, 0 .. classes - 1, nothing to ignore left in it, at least one item
 
-and returns the reward R of the batch as a scalar in [0, 1], larger is better. `background` is the class that
+and returns the reward R of the batch as a scalar, larger is better, at most 1. `background` is the class that
 is not a finding (O in named-entity recognition, "not negative" in the sentiment case); all others are positive.
+Rewards that can only be sampled are in `sampling.py`, in the same registry.
 """
-
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from . import sampling  # noqa: F401  it registers the rewards without a gradient
+from .registry import REWARDS, Reward, find, register
 
-@dataclass(frozen=True)
-class Reward:
-    """One reward type.
-
-    Attributes:
-        name: the key in `REWARDS`.
-        function: (logits, labels, background) -> R, as the module describes.
-        formula: LaTeX.
-        reference: the source paper.
-        levels: what it applies to, of "binary", "classes" and "tokens".
-        splits: True where the R of a batch is the item-weighted mean of the R of its parts. Where False (an F1 is
-            a ratio of counts), the parts of a batch must be put together before R is taken.
-    """
-
-    name: str
-    function: Callable[[Tensor, Tensor, int], Tensor]
-    formula: str
-    reference: str
-    levels: tuple[str, ...] = ("binary", "classes", "tokens")
-    splits: bool = False
+__all__ = ["REWARDS", "Reward", "find", "register"]
 
 
-REWARDS: dict[str, Reward] = {}
+def one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """Labels (items,) as 0 and 1 in the shape and type of `like` (items, classes)."""
+    return (labels[:, None] == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
 
 
-def register(name: str, **facts):
-    """Put the function below under `name` in `REWARDS`."""
-
-    def put(function):
-        REWARDS[name] = Reward(name, function, **facts)
-        return function
-
-    return put
-
-
-def find(reward: str | Reward) -> Reward:
-    """The reward of that name; a `Reward` of your own passes through.
-
-    Raises:
-        ValueError: the name is not known, or it is neither a name nor a `Reward`.
-    """
-    if isinstance(reward, Reward):
-        return reward
-    if isinstance(reward, str) and reward in REWARDS:
-        return REWARDS[reward]
-    near = difflib.get_close_matches(str(reward), REWARDS, n=1, cutoff=0)[0]
-    raise ValueError(f"reward {reward!r} is not known; did you mean {near!r}? known: {', '.join(sorted(REWARDS))}")
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """The soft confusion table (classes, classes): row the label, column how much probability each class was given."""
+    y_hat = logits.softmax(-1)
+    return one_hot(labels, y_hat).T @ y_hat
 
 
 def soft_counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,14 +36,28 @@ def soft_counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]
     Returns:
         three tensors of shape (classes,): true positives Σ ŷy, predicted Σ ŷ, actual Σ y.
     """
-    y_hat = logits.softmax(-1)
-    y = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(y_hat.dtype)
-    return (y_hat * y).sum(0), y_hat.sum(0), y.sum(0)
+    table = confusion(logits, labels)
+    return table.diagonal(), table.sum(0), table.detach().sum(1).round()
 
 
 def positive_classes(classes: int, background: int, device=None) -> Tensor:
     """A mask (classes,) that is False at the background class and True elsewhere."""
     return torch.arange(classes, device=device) != background
+
+
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """part / whole, and 0 where whole is 0 (then part is 0 too). Near 0 the slope stays finite."""
+    return part / whole.clamp_min(torch.finfo(whole.dtype).tiny ** 0.5)
+
+
+def all_but_one(like: Tensor) -> Tensor:
+    """A matrix that turns p (items, classes) into the sum of all *other* classes' p, without a subtraction."""
+    return 1 - torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
+
+
+def check(right: bool, name: str, value, expected: str) -> None:
+    if not right:
+        raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
 @register(
@@ -94,6 +72,23 @@ def expected_accuracy(logits: Tensor, labels: Tensor, background: int = 0) -> Te
 
 
 @register(
+    "gce",
+    formula=r"R = 1 - \frac{1}{N}\sum_i \frac{1 - p_{i,y_i}^{\,q}}{q}",
+    reference="Zhang and Sabuncu, NeurIPS 2018 (generalised cross-entropy)",
+    splits=True,
+    lowest=1 - 1 / 0.7,
+)
+def gce(logits: Tensor, labels: Tensor, background: int = 0, q: float = 0.7) -> Tensor:
+    """Between cross-entropy (q to 0) and expected accuracy (q = 1): 1 - R is the generalised cross-entropy.
+
+    R lies in [1 - 1/q, 1]. Raises ValueError unless 0 < q <= 1.
+    """
+    check(0 < q <= 1, "q", q, "a number above 0, up to 1")
+    log_p = logits.log_softmax(-1).gather(-1, labels[:, None])
+    return 1 + torch.expm1(q * log_p).mean() / q  # (p^q - 1) / q, exact also where p is nearly 1
+
+
+@register(
     "soft_f1",
     formula=r"\tilde F = \frac{2\sum \hat y\, y}{\sum y + \sum \hat y}",
     reference="Pastor-Pellicer et al., IWANN 2013",
@@ -103,10 +98,7 @@ def soft_f1(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
 
     With no positive label in the batch R is 0 and has no gradient, as the hard F1 has none to give.
     """
-    true, predicted, actual = soft_counts(logits, labels)
-    positive = positive_classes(logits.shape[-1], background, logits.device)
-    total = (actual + predicted)[positive].sum()
-    return 2 * true[positive].sum() / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return soft_fbeta(logits, labels, background, beta=1.0)
 
 
 @register(
@@ -119,7 +111,143 @@ def soft_f1_macro(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor
 
     With no positive label in the batch R is 0 and has no gradient.
     """
+    return soft_fbeta(logits, labels, background, beta=1.0, average="macro")
+
+
+@register(
+    "soft_fbeta",
+    formula=r"\tilde F_\beta = \frac{(1+\beta^2)\sum \hat y\, y}{\beta^2\sum y + \sum \hat y}",
+    reference="van Rijsbergen, Information Retrieval, 1979, for the measure; Pastor-Pellicer et al., IWANN 2013",
+)
+def soft_fbeta(
+    logits: Tensor, labels: Tensor, background: int = 0, beta: float = 2.0, average: str = "micro"
+) -> Tensor:
+    """Soft F_β of the positive classes: recall counts β times as much as precision.
+
+    `average` is "micro" (counts of all positive classes together) or "macro" (mean over those present in the batch).
+    With no positive label R is 0 and has no gradient. Raises ValueError for β below 0 or another average.
+    """
+    check(beta >= 0, "beta", beta, "a number of 0 or more")
+    check(average in ("micro", "macro"), "average", average, "'micro' or 'macro'")
     true, predicted, actual = soft_counts(logits, labels)
-    present = positive_classes(logits.shape[-1], background, logits.device) & (actual > 0)
-    f1 = 2 * true / (actual + predicted).clamp_min(torch.finfo(true.dtype).tiny)
-    return torch.where(present, f1, 0.0).sum() / present.sum().clamp_min(1)
+    positive = positive_classes(logits.shape[-1], background, logits.device)
+    weight = beta**2
+    if average == "macro":
+        present = positive & (actual > 0)
+        f = ratio((1 + weight) * true, weight * actual + predicted)
+        return torch.where(present, f, 0.0).sum() / present.sum().clamp_min(1)
+    true, predicted, actual = (torch.where(positive, count, 0.0).sum() for count in (true, predicted, actual))
+    return ratio((1 + weight) * true, weight * actual + predicted)
+
+
+@register(
+    "tversky",
+    formula=r"T = \frac{TP}{TP + a\,FP + b\,FN}",
+    reference="Tversky, Psychological Review 1977; Salehi, Erdogmus and Gholipour, MLMI 2017",
+)
+def tversky(logits: Tensor, labels: Tensor, background: int = 0, a: float = 0.3, b: float = 0.7) -> Tensor:
+    """TP / (TP + a FP + b FN) from soft counts of the positive classes; a = b = 1/2 is soft F1.
+
+    With no positive label R is 0 and has no gradient. Raises ValueError for a or b below 0.
+    """
+    check(a >= 0 and b >= 0, "a, b", (a, b), "two numbers of 0 or more")
+    true, predicted, actual = soft_counts(logits, labels)
+    positive = positive_classes(logits.shape[-1], background, logits.device)
+    tp, predicted, actual = (torch.where(positive, count, 0.0).sum() for count in (true, predicted, actual))
+    return ratio(tp, (1 - a - b) * tp + a * predicted + b * actual)  # FP = predicted - TP, FN = actual - TP
+
+
+@register(
+    "dice",
+    formula=r"D = \frac{2\sum \hat y\, y}{\sum \hat y^2 + \sum y^2}",
+    reference="Milletari, Navab and Ahmadi, 3DV 2016 (V-Net); Li et al., ACL 2020, in language",
+)
+def dice(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
+    """The Dice coefficient with squares below the line, over the positive classes.
+
+    Without the squares Dice is soft F1. On sure predictions the two agree; in between this one has its best ŷ
+    inside (0, 1) where a label is uncertain, and so keeps ŷ off the ends. With no positive label R is 0 and has no
+    gradient.
+    """
+    y_hat = logits.softmax(-1)
+    positive = positive_classes(logits.shape[-1], background, logits.device)
+    y_hat, y = y_hat * positive, one_hot(labels, y_hat) * positive
+    return ratio(2 * (y_hat * y).sum(), (y_hat * y_hat).sum() + y.sum())
+
+
+@register(
+    "soft_mcc",
+    formula=r"M = \frac{\sum_c (TP_c\,TN_c - FP_c\,FN_c)}"
+    r"{\sqrt{\sum_c \hat n_c (N - \hat n_c)}\;\sqrt{\sum_c n_c (N - n_c)}}",
+    reference="Matthews, BBA 1975; Gorodkin, Computational Biology and Chemistry 2004, for many classes",
+    lowest=-1.0,
+)
+def soft_mcc(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
+    """Matthews' correlation of labels and predictions from soft counts, in [-1, 1]; all classes count alike.
+
+    n_c and n̂_c are the labels and the predictions of class c. Where it is not defined (all labels, or all
+    predictions for sure, of one class) R is 0 and has no gradient.
+    """
+    table = confusion(logits, labels) / len(labels)
+    others = all_but_one(table)  # sums over the other classes; 1 - ŷ would lose its digits where ŷ is nearly 1
+    tp, tn = table.diagonal(), (others @ table @ others).diagonal()
+    fp, fn = (others @ table).diagonal(), (table @ others).diagonal()
+    spread = ((tp + fp) * (tn + fn)).sum() * ((tp + fn) * (tn + fp)).sum()
+    defined = spread > torch.finfo(spread.dtype).eps ** 4
+    return torch.where(defined, (tp * tn - fp * fn).sum() / torch.where(defined, spread, 1.0).sqrt(), 0.0)
+
+
+@register(
+    "smooth_ap",
+    formula=r"R = \frac{1}{|P|}\sum_{i \in P} \frac{1 + \sum_{j \in P, j \neq i} \sigma((s_j - s_i)/\tau)}"
+    r"{1 + \sum_{j \neq i} \sigma((s_j - s_i)/\tau)}",
+    reference="Brown et al., ECCV 2020 (Smooth-AP)",
+)
+def smooth_ap(logits: Tensor, labels: Tensor, background: int = 0, tau: float = 1.0) -> Tensor:
+    """Average precision with a smooth step in place of "ranks higher"; exact AP as τ goes to 0.
+
+    The score s of an item is the log-odds of the class (for one logit per item, the logit itself). With several
+    positive classes: one against the rest, then the mean over those present in the batch. With no positive label R is
+    0 and has no gradient. Log-odds beyond ±87 count as ±87. A small τ comes near to exact AP, but two items whose
+    scores are many τ apart have no slope any more. Raises ValueError unless τ > 0.
+    """
+    check(tau > 0, "tau", tau, "a number above 0")
+    log_p = logits.log_softmax(-1)
+    others = log_p.exp() @ all_but_one(log_p)
+    scores = log_p - others.clamp_min(torch.finfo(log_p.dtype).tiny).log()
+    total, present = logits.sum() * 0, 0
+    for c in range(logits.shape[-1]):
+        positive = labels == c
+        if c != background and positive.any():
+            total, present = total + _SmoothAP.apply(scores[:, c] / tau, positive)[0], present + 1
+    return total / max(present, 1)
+
+
+class _SmoothAP(torch.autograd.Function):
+    """SmoothAP of scores s (items,) in units of τ, with its gradient by hand: over ten times faster than autograd.
+
+    With A_i = 1 + Σ_{j∈P, j≠i} σ(s_j - s_i) and B_i the same over all j, R is the mean of A_i / B_i, so that
+    ∂R/∂σ_ij = u_i y_j - v_i with u_i = 1 / (|P| B_i) and v_i = A_i / (|P| B_i²); and σ' = σ(1 - σ).
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(s, positive):
+        where = positive.nonzero()[:, 0]
+        higher = (s - s[where][:, None]).sigmoid_()  # σ_ij (positives, items); an item against itself is 1/2
+        a, b = higher[:, where].sum(1) + 0.5, higher.sum(1) + 0.5
+        u, v = 1 / (len(where) * b), a / (len(where) * b**2)
+        slopes = higher.addcmul_(higher, higher, value=-1)  # σ(1 - σ), in place: the table is large
+        among = slopes[:, where]
+        own = u @ among + v * slopes.sum(1) - u * among.sum(1)
+        return (a / b).mean(), (-v @ slopes).index_put((where,), own, accumulate=True)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        return grad * ctx.saved_tensors[0], None

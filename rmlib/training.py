@@ -165,11 +165,15 @@ class Training:
             mine.append(batch)
         return mine
 
+    def _seed(self, *numbers: int) -> None:
+        """Random numbers of their own for this step and these numbers."""
+        numbers = (self.config.seed, self.step, *numbers)
+        torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
+
     def _forward(self, batch: dict, part: int) -> torch.Tensor:
         """Logits of one micro-batch. Each (seed, step, part) has random numbers of its own, so that a part can be
         computed twice with the same dropout, and a resumed run needs to remember no generator."""
-        numbers = (self.config.seed, self.step, part, self.accelerator.process_index)
-        torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
+        self._seed(part, self.accelerator.process_index)
         inputs = {key: value for key, value in batch.items() if key != "labels"}
         if "token_type_ids" in inputs:
             shown = torch.rand(len(inputs["token_type_ids"]), 1) >= self.config.case_dropout
@@ -186,6 +190,7 @@ class Training:
         labels = [batch["labels"].to(self.accelerator.device) for batch in parts]
         z, y, mine = self._whole_batch([part.detach() for part in logits], labels)
         z.requires_grad_()
+        self._seed(-1)  # a sampled reward draws the same in every process
         loss = self.objective(z, y)
         (gradient,) = torch.autograd.grad(loss.total, z)
         gradient = gradient[mine] * self.accelerator.num_processes  # processes average their gradients: undo it

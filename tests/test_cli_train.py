@@ -114,7 +114,7 @@ def test_a_corpus_that_is_not_there(fails, tiny, tmp_path):
     [
         ("--alpha=-1", ["alpha is -1.0", "0 or more"]),
         ("--alpha=nan", ["alpha is nan"]),
-        ("--reward=f2", ["'f2' is not known", "did you mean 'soft_f1'", "expected_accuracy"]),
+        ("--reward=f2", ["'f2' is not known", "did you mean 'f1'", "expected_accuracy"]),
         ("--epochs=0", ["epochs is 0", "1 or more"]),
         ("--lr=-1", ["lr is -1.0"]),
         ("--optimizer=adam", ["optimizer is 'adam'", "adamw or sgd"]),

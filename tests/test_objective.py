@@ -12,9 +12,11 @@ from rmlib.batches import collate
 from rmlib.config import Config
 from rmlib.encoder import new_tagger
 from rmlib.rewards import REWARDS
+from rmlib.sampling import sampled_reward
 from rmlib.training import Training
 
-EVERY = pytest.mark.parametrize("name", sorted(REWARDS))
+EVERY = pytest.mark.parametrize("name", sorted(name for name in REWARDS if not REWARDS[name].sampled))
+SAMPLED = pytest.mark.parametrize("name", sorted(name for name in REWARDS if REWARDS[name].sampled))
 
 
 def batch(*shape, seed=0, classes=4):
@@ -45,7 +47,7 @@ def test_alpha_zero_is_cross_entropy_to_the_last_bit(name):
     loss = RewardObjective(0, name)(z, y)
     assert loss.total.equal(loss.prediction) and loss.total.equal(cross_entropy(z, y))
     assert gradient(loss.total, z).equal(gradient(cross_entropy(z, y), z))
-    assert 0 < loss.reward < 1  # still told, so that it can be watched
+    assert 0 < loss.reward < 2  # still told, so that it can be watched
 
 
 @EVERY
@@ -72,7 +74,7 @@ def test_a_wrong_reward_is_named_with_the_nearest():
         RewardObjective(1.0, "soft_f2")
     objective = RewardObjective()
     with pytest.raises(ValueError, match="did you mean 'expected_accuracy'"):
-        objective.reward = "accuracy"
+        objective.reward = "expected_accurcy"
     assert objective.reward is REWARDS["soft_f1"]
 
 
@@ -131,12 +133,27 @@ def test_one_logit_is_the_binary_form(name, shape):
     torch.testing.assert_close(gradient(loss.prediction, z).reshape(-1), (p - labels) / len(p))
     two = objective(torch.stack([1.7 * torch.ones_like(flat), flat + 1.7], -1), labels)  # softmax ignores the shift
     torch.testing.assert_close(torch.stack(loss), torch.stack(two))
+    right, hits = torch.where(labels == 1, p, 1 - p), (p * labels).sum()
+    tp, fp, fn, tn = hits, p.sum() - hits, labels.sum() - hits, ((1 - p) * (1 - labels)).sum()
     expected = {
-        "expected_accuracy": torch.where(labels == 1, p, 1 - p).mean(),
-        "soft_f1": 2 * (p * labels).sum() / (p.sum() + labels.sum()),
-        "soft_f1_macro": 2 * (p * labels).sum() / (p.sum() + labels.sum()),  # one positive class
+        "expected_accuracy": right.mean(),
+        "gce": 1 - (1 - right**0.7).mean() / 0.7,
+        "soft_f1": 2 * hits / (p.sum() + labels.sum()),
+        "soft_f1_macro": 2 * hits / (p.sum() + labels.sum()),  # one positive class
+        "soft_fbeta": 5 * hits / (p.sum() + 4 * labels.sum()),
+        "tversky": tp / (tp + 0.3 * fp + 0.7 * fn),
+        "dice": 2 * hits / ((p * p).sum() + labels.sum()),
+        "soft_mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)).sqrt(),
+        "smooth_ap": torch.stack([ranked(flat, labels, i, 1.0) for i in labels.nonzero()[:, 0]]).mean(),
     }
     torch.testing.assert_close(1 - loss.reward, expected[name])
+
+
+def ranked(s, labels, i, tau):
+    """One term of SmoothAP: the scores are the logits themselves."""
+    above = ((s - s[i]) / tau).sigmoid()
+    above = torch.cat([above[:i], above[i + 1 :]]), torch.cat([labels[:i], labels[i + 1 :]])
+    return (1 + (above[0] * above[1]).sum()) / (1 + above[0].sum())
 
 
 @EVERY
@@ -145,6 +162,64 @@ def test_tokens_are_items(name):
     y[0, 4:], y[2, 1:] = -100, -100
     objective = RewardObjective(2.0, name)
     torch.testing.assert_close(torch.stack(objective(z, y)), torch.stack(objective(z.reshape(21, 4), y.reshape(21))))
+
+
+@SAMPLED
+def test_a_sampled_reward_through_the_same_objective(name):
+    """The value is the mean reward of the samples; words to ignore, wherever they stand, are not there."""
+    z, y = batch(5, 9, seed=3, classes=5)
+    ignored = torch.zeros(5, 9, dtype=torch.bool)
+    ignored[0, 3:], ignored[1, 0], ignored[2, [2, 4, 5]], ignored[3] = True, True, True, True
+    masked = y.masked_fill(ignored, -100)
+    odd = z.detach().masked_fill(ignored[..., None], math.nan).requires_grad_()
+    objective = RewardObjective(2.0, name)
+    torch.manual_seed(0)
+    loss = objective(odd, masked)
+    torch.testing.assert_close(loss.total, loss.prediction + 2 * loss.reward)
+    assert 0 <= loss.reward <= 1 and gradient(loss.total, odd).isfinite().all()
+    assert not gradient(loss.total, odd)[ignored].any() and gradient(loss.reward, odd)[~ignored].any()
+    # a sure model scores what its answer scores, and no sample differs
+    sure = torch.nn.functional.one_hot(y, 5) * 200.0
+    assert objective(sure, masked).reward == 0
+    half = masked.clone()
+    half[half > 0] = 0  # nothing found
+    value = 1 - float(objective(torch.nn.functional.one_hot(half.clamp_min(0), 5) * 200.0, masked).reward)
+    kept = masked != -100
+    assert value == (pytest.approx(float((y[kept] == 0).double().mean())) if name == "accuracy" else 0)
+
+
+@SAMPLED
+@pytest.mark.parametrize("alpha", [0, 1, math.inf])
+def test_a_sampled_reward_takes_what_the_others_take(name, alpha):
+    objective = RewardObjective(alpha, name)
+    for z, y in (batch(12, classes=3), batch(3, 4, classes=3), batch(1, classes=3)):
+        loss = objective(z, y)
+        assert all(term.isfinite() for term in loss) and gradient(loss.total, z).isfinite().all()
+    z, y = batch(3, 4)
+    nothing = objective(z, torch.full_like(y, -100))
+    assert [float(term.detach()) for term in nothing] == [0, 0, 0] and not gradient(nothing.total, z).any()
+    flat = torch.randn(9, requires_grad=True)
+    assert gradient(objective(flat, torch.tensor([0, 1, 1] * 3)).total, flat).isfinite().all()
+
+
+def test_a_function_of_the_users_own():
+    """Sampled tags and tags in, a number out: its mean gradient is the gradient of its expectation."""
+
+    def no_repeat(sampled, labels):
+        assert sampled.shape == (4, *labels.shape) and labels.shape == (2, 3)
+        return ((sampled[..., 1:] != sampled[..., :-1]) & (labels[:, 1:] != -100)).double().mean(-1)  # a sentence each
+
+    z, y = batch(2, 3, classes=2)
+    y[1, 2] = -100
+    objective = RewardObjective(math.inf, sampled_reward(no_repeat, samples=4))
+    torch.manual_seed(5)
+    slopes = torch.stack([gradient(objective(z, y).total, z) for _ in range(3000)])
+    p = z.softmax(-1)
+    differ = [(p[s, t] * (1 - p[s, t + 1])).sum() for s, t in ((0, 0), (0, 1), (1, 0))]
+    exact = gradient(-sum(differ) / 4, z)
+    assert ((slopes.mean(0) - exact).abs() <= 4.5 * slopes.std(0) / 3000**0.5 + 1e-12).all()
+    with pytest.raises(ValueError, match=r"returned shape \(3,\).*expected \(samples,\) or \(samples, sentences\)"):
+        RewardObjective(1.0, sampled_reward(lambda sampled, labels: torch.zeros(3), samples=8))(z, y)
 
 
 def test_shapes_and_labels_that_do_not_fit_are_named():

@@ -5,14 +5,28 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    fbeta_score,
+    matthews_corrcoef,
+)
 from torch.nn.functional import one_hot
 
 from rmlib import rewards
 from rmlib.objective import RewardObjective
 from rmlib.rewards import REWARDS, Reward
 
-EVERY = pytest.mark.parametrize("name", sorted(REWARDS))
+DIFFERENTIABLE = sorted(name for name, reward in REWARDS.items() if not reward.sampled)
+EVERY = pytest.mark.parametrize("name", DIFFERENTIABLE)
+NAMES = "expected_accuracy gce soft_f1 soft_f1_macro soft_fbeta tversky dice soft_mcc smooth_ap accuracy f1 entity_f1"
+
+
+def test_the_registry_holds_every_type():
+    assert set(REWARDS) == set(NAMES.split())
+    assert {name for name in REWARDS if REWARDS[name].sampled} == {"accuracy", "f1", "entity_f1"}
 
 
 def batch(seed: int, items: int = 12, classes: int = 4, spread: float = 2.0):
@@ -35,8 +49,19 @@ def hard_metric(name: str, y, y_hat, classes: int) -> float:
     """The metric each reward stands for, by scikit-learn; class 0 is the background."""
     if name == "expected_accuracy":
         return accuracy_score(y, y_hat)
+    if name == "gce":
+        return 1 - (1 - accuracy_score(y, y_hat)) / 0.7
+    if name == "soft_mcc":
+        return matthews_corrcoef(y, y_hat)
     positive = list(range(1, classes))
-    if name == "soft_f1":
+    if name == "soft_fbeta":
+        return fbeta_score(y, y_hat, beta=2, labels=positive, average="micro", zero_division=0)
+    if name == "tversky":
+        table = confusion_matrix(y, y_hat, labels=range(classes))[:, 1:]  # FP and FN of the positive classes only
+        tp, fp = table[1:].trace(), table.sum() - table[1:].trace()
+        fn = (y > 0).sum() - tp
+        return tp / (tp + 0.3 * fp + 0.7 * fn)
+    if name in ("soft_f1", "dice"):
         return f1_score(y, y_hat, labels=positive, average="micro", zero_division=0)
     if name == "soft_f1_macro":
         present = [c for c in positive if c in y]
@@ -44,7 +69,7 @@ def hard_metric(name: str, y, y_hat, classes: int) -> float:
     pytest.fail(f"tell this test which metric of scikit-learn belongs to {name!r}")
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name in DIFFERENTIABLE if name != "smooth_ap"])  # it needs a ranking
 def test_sure_logits_score_as_scikit_learn_does(name):
     for seed in range(50):
         z, y = batch(seed, items=20, classes=5)
@@ -54,14 +79,51 @@ def test_sure_logits_score_as_scikit_learn_does(name):
         assert float(r) == pytest.approx(hard_metric(name, y.numpy(), y_hat.numpy(), 5), abs=1e-9)
 
 
+def test_smooth_ap_tends_to_exact_average_precision():
+    for seed in range(30):
+        z, y = batch(seed, items=40, classes=4)
+        p = z.softmax(-1).numpy()
+        exact = np.mean([average_precision_score(y.numpy() == c, p[:, c]) for c in (1, 2, 3) if c in y])
+        far, near = (float(rewards.smooth_ap(z, y, 0, tau=tau)) for tau in (1.0, 1e-7))
+        assert near == pytest.approx(exact, abs=1e-9) and abs(far - exact) > abs(near - exact)
+        s, y = z[:, 0], (y > 0).long()  # one logit per item: the score is the logit itself
+        two = torch.stack([torch.zeros_like(s), s], -1)
+        assert float(rewards.smooth_ap(two, y, 0, tau=1e-7)) == pytest.approx(average_precision_score(y, s), abs=1e-9)
+
+
+def test_smooth_ap_is_its_formula():
+    """Term by term, as Brown et al. print it, with log-odds from the definition."""
+    z, y = batch(11, items=25, classes=3)
+    p, sigma, values = z.softmax(-1).numpy(), lambda x: 1 / (1 + np.exp(-x)), []
+    for c in (1, 2):
+        s, positive = np.log(p[:, c] / (1 - p[:, c])), [i for i in range(25) if y[i] == c]
+        for tau in (0.1, 0.7):
+            terms = []
+            for i in positive:
+                above = sum(sigma((s[j] - s[i]) / tau) for j in positive if j != i)
+                rest = sum(sigma((s[j] - s[i]) / tau) for j in range(25) if j not in positive)
+                terms.append((1 + above) / (1 + above + rest))
+            values.append((tau, np.mean(terms)))
+    for tau in (0.1, 0.7):
+        expected = np.mean([value for at, value in values if at == tau])
+        assert float(rewards.smooth_ap(z, y, 0, tau=tau)) == pytest.approx(expected, abs=1e-12)
+
+
 @EVERY
 def test_range(name):
+    reward = REWARDS[name]
     for seed in range(100):
         z, y = batch(seed, spread=10.0 ** (seed % 4 - 1))
-        assert -1e-12 <= float(REWARDS[name].function(z, y, 0)) <= 1 + 1e-12
+        assert reward.lowest - 1e-12 <= float(reward.function(z, y, 0)) <= 1 + 1e-12
     right = 200.0 * one_hot(y, 4).double()
-    assert float(REWARDS[name].function(right, y, 0)) == pytest.approx(1, abs=1e-12)
-    assert float(REWARDS[name].function(-right, y, 0)) == pytest.approx(0, abs=1e-12)
+    assert float(reward.function(right, y, 0)) == pytest.approx(1, abs=1e-12)
+    if name not in ("soft_mcc", "smooth_ap"):  # the first reaches its end with two classes only; AP is never 0
+        assert float(reward.function(-right, y, 0)) == pytest.approx(reward.lowest, abs=1e-12)
+
+
+def test_the_worst_correlation_is_minus_one():
+    y = torch.tensor([0, 1, 1, 0, 1])
+    assert float(rewards.soft_mcc(200.0 * one_hot(1 - y, 2).double(), y)) == pytest.approx(-1, abs=1e-12)
 
 
 @EVERY
@@ -151,26 +213,79 @@ def test_background_alone(name):
     z, _ = batch(0)
     for logits in (z, 100 * one_hot(torch.zeros(12, dtype=torch.long), 4).double(), z - 1000 * torch.arange(4)):
         r, gradient = value_and_gradient(name, logits, torch.zeros(12, dtype=torch.long))
+        p = logits.softmax(-1)[:, 0]
         if name == "expected_accuracy":
-            assert abs(r - logits.softmax(-1)[:, 0].mean()) <= 1e-12
+            assert abs(r - p.mean()) <= 1e-12
+        elif name == "gce":
+            assert abs(r - (1 - (1 - p**0.7).mean() / 0.7)) <= 1e-12
         else:
             assert r == 0 and not gradient.any()
 
 
 @EVERY
-def test_positives_alone_and_one_item(name):
+@pytest.mark.parametrize("items", [1, 12])
+def test_positives_alone_and_one_item(name, items):
     z, _ = batch(1)
+    z, y = z[:items], torch.full((items,), 2)
     p = z.softmax(-1).numpy()
-    r, _ = value_and_gradient(name, z, torch.full((12,), 2))
-    others = p[:, 1:].sum() if name == "soft_f1" else p[:, 2].sum()
-    assert float(r) == pytest.approx(
-        p[:, 2].mean() if name == "expected_accuracy" else 2 * p[:, 2].sum() / (12 + others)
-    )
+    right, found, n = p[:, 2].sum(), p[:, 1:].sum(), items
+    expected = {
+        "expected_accuracy": right / n,
+        "gce": 1 - (1 - p[:, 2] ** 0.7).mean() / 0.7,
+        "soft_f1": 2 * right / (n + found),
+        "soft_f1_macro": 2 * right / (n + right),
+        "soft_fbeta": 5 * right / (4 * n + found),
+        "tversky": right / (right + 0.3 * (found - right) + 0.7 * (n - right)),
+        "dice": 2 * right / (n + (p[:, 1:] ** 2).sum()),
+        "soft_mcc": 0,  # not defined: one class only
+        "smooth_ap": 1,  # nothing can rank above a positive
+    }
+    r, gradient = value_and_gradient(name, z, y)
+    assert float(r) == pytest.approx(expected[name])
+    assert (gradient[:, 2] > 0).all() or name in ("soft_mcc", "smooth_ap") and gradient.abs().max() < 1e-15
 
-    r, gradient = value_and_gradient(name, z[:1], torch.tensor([2]))
-    others = p[0, 1:].sum() if name == "soft_f1" else p[0, 2]
-    assert float(r) == pytest.approx(p[0, 2] if name == "expected_accuracy" else 2 * p[0, 2] / (1 + others))
-    assert gradient[0, 2] > 0
+
+def test_the_families_meet_where_they_should():
+    z, y = batch(4, items=30)
+    value = {name: REWARDS[name].function(z, y, 0) for name in DIFFERENTIABLE}
+    assert abs(REWARDS["gce"].having(q=1).function(z, y, 0) - value["expected_accuracy"]) <= 1e-12
+    cross_entropy = torch.nn.functional.cross_entropy(z, y)
+    assert abs(1 - REWARDS["gce"].having(q=1e-9).function(z, y, 0) - cross_entropy) <= 1e-7
+    for same in (REWARDS["soft_fbeta"].having(beta=1), REWARDS["tversky"].having(a=0.5, b=0.5)):
+        assert abs(same.function(z, y, 0) - value["soft_f1"]) <= 1e-12
+    fbeta = REWARDS["tversky"].having(a=1 / 5, b=4 / 5)  # F_β: b / a = β²
+    assert abs(fbeta.function(z, y, 0) - value["soft_fbeta"]) <= 1e-12
+    macro = REWARDS["soft_fbeta"].having(beta=1.0, average="macro")
+    assert abs(macro.function(z, y, 0) - value["soft_f1_macro"]) <= 1e-12
+
+
+def test_having_names_what_it_changes():
+    half = REWARDS["soft_fbeta"].having(beta=0.5)
+    assert (half.name, half.parameters) == ("soft_fbeta(beta=0.5)", {"beta": 0.5})
+    assert half.having(average="macro").name == "soft_fbeta(beta=0.5, average='macro')"
+    z, y = batch(2)
+    assert RewardObjective(1.0, half)(z, y).reward == 1 - rewards.soft_fbeta(z, y, 0, beta=0.5)
+    with pytest.raises(ValueError, match="'soft_fbeta' has no parameter 'gamma'; it has beta, average"):
+        REWARDS["soft_fbeta"].having(gamma=1)
+    with pytest.raises(ValueError, match="'soft_f1' has no parameter 'beta'; it has none"):
+        REWARDS["soft_f1"].having(beta=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "say"),
+    [
+        ("gce", {"q": 0}, "q is 0; expected a number above 0, up to 1"),
+        ("gce", {"q": 1.5}, "q is 1.5"),
+        ("soft_fbeta", {"beta": -1}, "beta is -1; expected a number of 0 or more"),
+        ("soft_fbeta", {"average": "mean"}, "average is 'mean'; expected 'micro' or 'macro'"),
+        ("tversky", {"a": -0.1}, "a, b is"),
+        ("smooth_ap", {"tau": 0}, "tau is 0; expected a number above 0"),
+    ],
+)
+def test_a_wrong_parameter_is_named(name, parameters, say):
+    z, y = batch(0)
+    with pytest.raises(ValueError, match=say):
+        REWARDS[name].having(**parameters).function(z, y, 0)
 
 
 @EVERY
@@ -192,7 +307,7 @@ def test_splits_says_whether_a_batch_is_the_mean_of_its_parts(name):
     assert (abs(whole - mean) <= 1e-12) == reward.splits
 
 
-@EVERY
+@pytest.mark.parametrize("name", sorted(REWARDS))
 def test_each_entry_says_what_it_is(name):
     reward = REWARDS[name]
     assert reward.name == name and reward.formula and reward.reference[-1] != "." and inspect.getdoc(reward.function)
@@ -200,7 +315,7 @@ def test_each_entry_says_what_it_is(name):
 
 
 def test_find_names_the_nearest_choice():
-    with pytest.raises(ValueError, match=r"reward 'f2' is not known; did you mean 'soft_f1'.* known: expected_acc"):
+    with pytest.raises(ValueError, match=r"reward 'f2' is not known; did you mean 'f1'.* known: accuracy, dice"):
         rewards.find("f2")
     with pytest.raises(ValueError, match="reward 7 is not known"):
         rewards.find(7)

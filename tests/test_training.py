@@ -87,7 +87,7 @@ def test_a_run_against_a_plain_loop(start):
         if not name.endswith(
             "key.bias"
         ):  # softmax does not see a key's bias: its gradient is noise, which Adam blows up
-            torch.testing.assert_close(value, dict(model.named_parameters())[name].detach(), rtol=0, atol=1e-4)
+            torch.testing.assert_close(value, dict(model.named_parameters())[name].detach(), rtol=0, atol=5e-4)
 
 
 def gradient_of_one_step(training):

@@ -1,0 +1,83 @@
+"""What the objective costs beside plain cross-entropy, forward and backward, in the same run.
+
+    python -m tests.benchmarks.objective_cost        # writes data/results/objective_cost.csv
+
+One batch of 4,096 words in 9 classes (128 sentences of 32), one word in six in a name, as in the newswire. Medians of
+rounds in which every reward takes its turn; the ratio is taken inside a round, since a shared machine is noisy.
+"""
+
+import csv
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch.nn.functional import cross_entropy
+from tqdm.auto import trange
+
+from rmlib import RewardObjective
+from rmlib.rewards import REWARDS
+
+OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "objective_cost.csv"
+ROUNDS, TURNS = 40, 5
+
+
+def batch(seed: int = 0):
+    """Random logits and labels, (128, 32, 9) and (128, 32); names are B- and I- tags in the order of `Corpus.tags`."""
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(128, 32, 9, generator=random)
+    labels = torch.randint(1, 9, (128, 32), generator=random)
+    labels[torch.rand(128, 32, generator=random) > 1 / 6] = 0
+    return logits.requires_grad_(), labels
+
+
+def seconds(loss, logits) -> float:
+    """Median time of one forward and backward."""
+    times = []
+    for _ in range(TURNS):
+        start = perf_counter()
+        torch.autograd.grad(loss(), logits)
+        times.append(perf_counter() - start)
+    return median(times)
+
+
+def main() -> None:
+    logits, labels = batch()
+
+    def plain():
+        return cross_entropy(logits.reshape(-1, 9), labels.reshape(-1))
+
+    objectives = {name: RewardObjective(1.0, name) for name in REWARDS}
+    losses = {name: (lambda o=o: o(logits, labels).total) for name, o in objectives.items()}
+    for loss in (plain, *losses.values()):
+        seconds(loss, logits)
+    times = {name: [] for name in losses}
+    for _ in trange(ROUNDS, desc="rounds"):
+        beside = seconds(plain, logits)
+        for name, loss in losses.items():
+            times[name].append((seconds(loss, logits), beside))
+    rows = []
+    for name, pairs in times.items():
+        ratios = sorted(own / beside for own, beside in pairs)
+        rows.append(
+            {
+                "reward": name,
+                "ms": f"{1000 * median(own for own, _ in pairs):.2f}",
+                "cross-entropy ms": f"{1000 * median(beside for _, beside in pairs):.2f}",
+                "ratio": f"{median(ratios):.2f}",
+                "ratio, 5 % to 95 %": f"{ratios[ROUNDS // 20]:.2f} to {ratios[-1 - ROUNDS // 20]:.2f}",
+            }
+        )
+        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
+    about = f"python -m tests.benchmarks.objective_cost; 4096 words, 9 classes, fp32, CPU, {torch.get_num_threads()} "
+    about += f"threads; torch {torch.__version__}, Python {sys.version.split()[0]}"
+    with OUT.open("w", newline="", encoding="utf8") as file:
+        file.write(f"# {about}\n")
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
