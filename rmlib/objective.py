@@ -150,9 +150,12 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
 
 def sentences(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
     """The labelled words of each sentence, moved together: logits (sentences, words, classes) and labels
-    (sentences, words), `NO_WORD` after the end of a short sentence. Logits (items, classes) are one sentence.
+    (sentences, words), `NO_WORD` after the end of a short sentence. A sentence without a labelled word is left out.
+    Logits (items, classes) are one sentence.
     """
     logits, labels = logits.reshape(-1, *logits.shape[-2:]), labels.reshape(-1, labels.shape[-1])
+    some = (labels != ignore_index).any(-1)
+    logits, labels = logits[some], labels[some]
     kept = labels != ignore_index
     order = kept.int().argsort(dim=-1, descending=True, stable=True)[:, : int(kept.sum(-1).max())]
     kept = kept.gather(-1, order)

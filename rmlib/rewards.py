@@ -103,7 +103,8 @@ def soft_f1(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
 
 @register(
     "soft_f1_macro",
-    formula=r"\tilde F_{macro} = \frac{1}{|C|}\sum_{c \in C} \frac{2\sum \hat y_c y_c}{\sum y_c + \sum \hat y_c}",
+    formula=r"\tilde F_{macro} = \frac{1}{\vert C\vert}\sum_{c \in C}"
+    r" \frac{2\sum \hat y_c y_c}{\sum y_c + \sum \hat y_c}",
     reference="Pastor-Pellicer et al., IWANN 2013; macro mean over the positive classes C present in the batch",
 )
 def soft_f1_macro(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
@@ -199,7 +200,7 @@ def soft_mcc(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
 
 @register(
     "smooth_ap",
-    formula=r"R = \frac{1}{|P|}\sum_{i \in P} \frac{1 + \sum_{j \in P, j \neq i} \sigma((s_j - s_i)/\tau)}"
+    formula=r"R = \frac{1}{\vert P\vert}\sum_{i \in P} \frac{1 + \sum_{j \in P, j \neq i} \sigma((s_j - s_i)/\tau)}"
     r"{1 + \sum_{j \neq i} \sigma((s_j - s_i)/\tau)}",
     reference="Brown et al., ECCV 2020 (Smooth-AP)",
 )
