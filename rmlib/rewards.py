@@ -19,6 +19,11 @@ from .registry import REWARDS, Reward, find, register
 __all__ = ["REWARDS", "Reward", "find", "register"]
 
 
+def softmax(logits: Tensor) -> Tensor:
+    """p (items, classes). Turned on its side, because torch is twice as fast there when the classes are few."""
+    return logits.T.contiguous().softmax(0).T
+
+
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     """Labels (items,) as 0 and 1 in the shape and type of `like` (items, classes)."""
     return (labels[:, None] == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
@@ -26,7 +31,7 @@ def one_hot(labels: Tensor, like: Tensor) -> Tensor:
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
     """The soft confusion table (classes, classes): row the label, column how much probability each class was given."""
-    y_hat = logits.softmax(-1)
+    y_hat = softmax(logits)
     return one_hot(labels, y_hat).T @ y_hat
 
 
@@ -68,7 +73,7 @@ def check(right: bool, name: str, value, expected: str) -> None:
 )
 def expected_accuracy(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
     """The accuracy to expect when each label is drawn from the model: the mean probability of the right class."""
-    return logits.softmax(-1).gather(-1, labels[:, None]).mean()
+    return softmax(logits).gather(-1, labels[:, None]).mean()
 
 
 @register(
@@ -170,7 +175,7 @@ def dice(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
     inside (0, 1) where a label is uncertain, and so keeps ŷ off the ends. With no positive label R is 0 and has no
     gradient.
     """
-    y_hat = logits.softmax(-1)
+    y_hat = softmax(logits)
     positive = positive_classes(logits.shape[-1], background, logits.device)
     y_hat, y = y_hat * positive, one_hot(labels, y_hat) * positive
     return ratio(2 * (y_hat * y).sum(), (y_hat * y_hat).sum() + y.sum())
@@ -193,7 +198,8 @@ def soft_mcc(logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
     others = all_but_one(table)  # sums over the other classes; 1 - ŷ would lose its digits where ŷ is nearly 1
     tp, tn = table.diagonal(), (others @ table @ others).diagonal()
     fp, fn = (others @ table).diagonal(), (table @ others).diagonal()
-    spread = ((tp + fp) * (tn + fn)).sum() * ((tp + fn) * (tn + fp)).sum()
+    given, there = table.sum(0), table.detach().sum(1)  # the shares n̂ / N and n / N
+    spread = (given * (given @ others)).sum() * (there * (there @ others)).sum()
     defined = spread > torch.finfo(spread.dtype).eps ** 4
     return torch.where(defined, (tp * tn - fp * fn).sum() / torch.where(defined, spread, 1.0).sqrt(), 0.0)
 
@@ -213,19 +219,19 @@ def smooth_ap(logits: Tensor, labels: Tensor, background: int = 0, tau: float = 
     scores are many τ apart have no slope any more. Raises ValueError unless τ > 0.
     """
     check(tau > 0, "tau", tau, "a number above 0")
-    log_p = logits.log_softmax(-1)
+    log_p = logits.T.contiguous().log_softmax(0).T
     others = log_p.exp() @ all_but_one(log_p)
     scores = log_p - others.clamp_min(torch.finfo(log_p.dtype).tiny).log()
     total, present = logits.sum() * 0, 0
-    for c in range(logits.shape[-1]):
+    for c, s in enumerate((scores / tau).unbind(-1)):
         positive = labels == c
         if c != background and positive.any():
-            total, present = total + _SmoothAP.apply(scores[:, c] / tau, positive)[0], present + 1
+            total, present = total + _SmoothAP.apply(s, positive)[0], present + 1
     return total / max(present, 1)
 
 
 class _SmoothAP(torch.autograd.Function):
-    """SmoothAP of scores s (items,) in units of τ, with its gradient by hand: over ten times faster than autograd.
+    """SmoothAP of scores s (items,) in units of τ, with its gradient by hand: three times faster than autograd.
 
     With A_i = 1 + Σ_{j∈P, j≠i} σ(s_j - s_i) and B_i the same over all j, R is the mean of A_i / B_i, so that
     ∂R/∂σ_ij = u_i y_j - v_i with u_i = 1 / (|P| B_i) and v_i = A_i / (|P| B_i²); and σ' = σ(1 - σ).

@@ -1,0 +1,216 @@
+"""How long from a key to a new picture? Each explorer in a real JupyterLab and Chromium, beside the usual idiom.
+
+    python -m tests.benchmarks.explorer_latency [NAME ...] [--shots FOLDER]
+
+prints a table and writes data/results/explorer_latency.csv. NAMEs are classes of `rmlib.explorers`; left out, all.
+
+30 moves of the first slider by the arrow keys, a pause after each. The page itself takes the time, from the keydown
+event to the moment when an image with another source stands in the output and is decoded. The usual idiom is
+`ipywidgets.interact` around pyplot: it draws what the explorer draws, from the same numbers, on a new pyplot figure
+that the inline backend shows. The two take turns, ten moves each, so that a slow minute of the machine favours nobody.
+
+--shots also keeps a picture of each explorer at 1280 and 800 pixels, in JupyterLab's light and dark theme, and tells
+of every one that has to be scrolled sideways.
+"""
+
+import argparse
+import csv
+import inspect
+import json
+import os
+import shutil
+import sys
+import tempfile
+import urllib.request
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import sync_playwright
+
+import rmlib.explorers
+from rmlib.explorers.base import Explorer
+from tests.browser.driver import open_notebook, run_all, running_lab
+
+OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "explorer_latency.csv"
+WARM_UP, TURNS, MOVES, PAUSE = 3, 3, 10, 250  # moves first and not counted; turns of that many moves; ms after a move
+KIT = "from rmlib.explorers import {name}\nexplorer = {name}()\nexplorer.widget"
+USUAL = """import importlib
+from types import SimpleNamespace
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import rmlib.plots
+from rmlib.explorers import {name}
+
+def pyplot_figure(width=7.0, height=3.5, rows=1, columns=1, margins=None):
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout=None if margins else "constrained")
+    for one in np.ravel(axes):
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(alpha=0.3)
+    figure.subplots_adjust(**margins) if margins else None
+    return figure
+
+explorer = {name}()
+module = importlib.import_module(type(explorer).__module__)
+rmlib.plots.new_figure = module.new_figure = pyplot_figure
+name, slider = next((name, one) for name, one in explorer._controls.items() if "Slider" in type(one).__name__)
+stops, state = slider.options, vars(explorer.state)
+
+def usual(stop):
+    explorer._figure = None  # a new one every time
+    explorer.draw(SimpleNamespace(**(state | {{name: stop}})))
+    plt.show()
+
+ipywidgets.interact(usual, stop=ipywidgets.SelectionSlider(options=stops, value=slider.value));"""
+# Waits for the next key, then for another image; `window.measured` becomes the milliseconds between them.
+ARM = """() => {
+  const area = document.querySelector('.jp-CodeCell .jp-Cell-outputArea'), picture = () => area.querySelector('img');
+  const before = picture().src;
+  let start = null;
+  document.addEventListener('keydown', () => { start = performance.now(); }, {capture: true, once: true});
+  window.measured = new Promise((resolve, reject) => {
+    const look = async () => {
+      const now = picture();
+      if (start === null || !now || now.src === before) return;
+      try { await now.decode(); } catch { return; }  // replaced before it was decoded: the next one counts
+      observer.disconnect();
+      resolve(performance.now() - start);
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(area, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']});
+    setTimeout(() => reject(new Error('no other picture after 20 s')), 20000);
+  });
+}"""
+WIDER = """() => [...document.querySelectorAll('.jp-WindowedPanel-outer, .jp-OutputArea-output, .widget-html-content')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.className)"""
+
+
+class Keys:
+    """The first slider of an open notebook under the arrow keys: to and fro."""
+
+    def __init__(self, page):
+        self.page, self.handle, self.key = page, page.locator(".jp-CodeCell .noUi-handle").first, "ArrowRight"
+        page.wait_for_selector(".jp-CodeCell .jp-Cell-outputArea img")
+
+    def move(self) -> float:
+        """Milliseconds from the key to the new picture."""
+        now, low, high = (float(self.handle.get_attribute(f"aria-value{end}")) for end in ("now", "min", "max"))
+        self.key = {high: "ArrowLeft", low: "ArrowRight"}.get(now, self.key)
+        self.handle.focus()
+        self.page.evaluate(ARM)
+        self.page.keyboard.press(self.key)
+        milliseconds = self.page.evaluate("() => window.measured")
+        self.page.wait_for_timeout(PAUSE)
+        return milliseconds
+
+
+def names() -> list[str]:
+    """The explorers of the kit that have a picture."""
+    found = vars(rmlib.explorers).items()
+    return sorted(name for name, one in found if inspect.isclass(one) and issubclass(one, Explorer))
+
+
+@contextmanager
+def opened(browser, lab, notebook: str, width: int = 1280):
+    """The notebook in a page of its own, run; its kernel is stopped at the end."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    open_notebook(page, lab, notebook)
+    run_all(page, lab, notebook)
+    page.wait_for_selector(".jp-CodeCell .jp-Cell-outputArea img")
+    yield page
+    context.close()
+    for session in lab.api("sessions"):
+        if session["path"] == notebook:
+            ask(lab, "DELETE", f"api/sessions/{session['id']}")
+
+
+def ask(lab, method: str, path: str, body: dict | None = None) -> None:
+    """A request that changes something on the server."""
+    data = json.dumps(body).encode() if body else None
+    headers = {"Authorization": f"token {lab.token}", "Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(lab.url + path, data, headers, method=method), timeout=10).close()
+
+
+def measure(browser, lab, name: str) -> dict[str, list[float]]:
+    """Milliseconds of every counted move, by "kit" and "usual"."""
+    with opened(browser, lab, f"{name}.ipynb") as kit, opened(browser, lab, f"{name}-usual.ipynb") as usual:
+        keys, times = {"kit": Keys(kit), "usual": Keys(usual)}, {"kit": [], "usual": []}
+        for turn in range(TURNS):
+            for way, one in keys.items():
+                one.page.bring_to_front()
+                own = [one.move() for _ in range((WARM_UP if turn == 0 else 0) + MOVES)]
+                times[way] += own[-MOVES:]
+    return times
+
+
+def shoot(browser, lab, name: str, folder: Path) -> None:
+    """Keep a picture of the explorer for each theme and width."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in ("Light", "Dark"):
+        settings = {"raw": json.dumps({"theme": f"JupyterLab {theme}"})}
+        ask(lab, "PUT", "lab/api/settings/@jupyterlab/apputils-extension:themes", settings)
+        for width in (1280, 800):
+            with opened(browser, lab, f"{name}.ipynb", width) as page:
+                page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for()
+                page.wait_for_timeout(500)
+                page.screenshot(path=folder / f"{name}-{theme.lower()}-{width}.png")
+                if wider := page.evaluate(WIDER):
+                    print(f"{name}, {theme}, {width} pixels: wider than the page: {wider}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names())}; default: all")
+    parser.add_argument("--shots", type=Path, metavar="FOLDER", help="also keep pictures of the explorers there")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names()):
+        parser.error(f"{', '.join(sorted(unknown))}: expected one of {', '.join(names())}")
+    chosen, rows = options.names or names(), []
+    executable = os.environ.get("RMLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        lessons = Path(folder) / "notebooks"
+        lessons.mkdir()
+        for name in chosen:
+            for suffix, source in (("", KIT), ("-usual", USUAL)):
+                notebook = new_notebook(cells=[new_code_cell(source.format(name=name))])
+                nbformat.write(notebook, lessons / f"{name}{suffix}.ipynb")
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        with running_lab(Path(folder), "--notebooks", str(lessons)) as lab:
+            for name in chosen:
+                times = measure(browser, lab, name)
+                middle = {way: median(own) for way, own in times.items()}
+                slow = {way: quantiles(own, n=20, method="inclusive")[-1] for way, own in times.items()}
+                rows.append(
+                    {
+                        "explorer": name,
+                        "median ms": f"{middle['kit']:.0f}",
+                        "95 % ms": f"{slow['kit']:.0f}",
+                        "usual median ms": f"{middle['usual']:.0f}",
+                        "usual 95 % ms": f"{slow['usual']:.0f}",
+                        "ratio of medians": f"{middle['usual'] / middle['kit']:.2f}",
+                        "load": f"{os.getloadavg()[0]:.1f}",
+                    }
+                )
+                print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+                if options.shots:
+                    shoot(browser, lab, name, options.shots)
+        engine = browser.version
+        browser.close()
+    about = "python -m tests.benchmarks.explorer_latency; " + " ".join(options.names)
+    about += f"{TURNS * MOVES} moves; {os.cpu_count()} processors; Chromium {engine}, Python {sys.version.split()[0]}"
+    about += "".join(f", {one} {version(one)}" for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch"))
+    with options.out.open("w", newline="", encoding="utf8") as file:
+        file.write(f"# {about}\n")
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
