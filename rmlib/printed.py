@@ -85,7 +85,7 @@ def soft_f1(y_hat: Tensor, y: Tensor) -> Tensor:
 
 
 def printed_reward_loss(y_hat: Tensor, y: Tensor) -> Tensor:
-    """E3 as printed, with the article's R_F1: the mean of the distances from the mean, which is 0."""
+    """E3 as printed, with the article's R_F1: the mean of the differences from the mean, which is 0."""
     R = f1_of_each(y_hat, y)
     return (R - R.mean()).mean()
 
@@ -229,10 +229,10 @@ FAULTS: dict[str, Fault] = {
             "4.2",
             "the reward loss",
             rf"{_L_R}, \qquad {_R_P}",
-            "The distances from a mean add up to 0. The value is 0 and the slope is 0 for every θ, "
-            "so α changes nothing at all.",
-            r"L_r = 1 - \tilde{R} \qquad \mathrm{or} \qquad"
-            r" L_r = -\frac{1}{N}\sum_i \mathrm{stop}(R_i - b_i)\,\log \pi(a_i)",
+            "The differences from a mean add up to 0. The value is 0 and the slope is 0 for every θ, "
+            "so α changes nothing at all. There are two ways to repair it.",
+            r"\mathrm{(a)} \quad L_r = 1 - \tilde{R} \qquad \mathrm{or} \qquad"
+            r" \mathrm{(b)} \quad L_r = -\frac{1}{N}\sum_i \mathrm{stop}(R_i - b_i)\,\log \pi(a_i)",
             printed_reward_loss,
             reward_loss,
         ),
@@ -263,8 +263,9 @@ FAULTS: dict[str, Fault] = {
             "4.3",
             "mean average precision",
             r"R_m(\hat{y},y) = \frac{1}{N}\sum_{i=1}^N R_f(\hat{y_i},y_i)",
-            "This is the mean of E2 under another name. A ranking measure sees the order of the items and nothing "
-            "else; this one changes when all scores are rescaled in the same order, and can stay when the order turns.",
+            "This is the mean of E2 under another name. A ranking measure sees the order only; this one changes when "
+            "the order stays, and can stay when the order turns. In the repair, Prec_k and Rec_k are the precision "
+            "and the recall of the k items with the highest ŷ, and Rec_0 = 0.",
             r"AP = \sum_k (Rec_k - Rec_{k-1})\, Prec_k",
             mean_f1_of_each,
             average_precision,

@@ -18,25 +18,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .registry import Reward, register
+from .rewards import Reward, register
 
 BASELINES = ("none", "mean", "leave_one_out", "greedy", "group")
 NO_WORD = -100  # the label after the last word of a short sentence
 
 
 def advantages(rewards: Tensor, baseline: str = "leave_one_out", greedy: Tensor | None = None) -> Tensor:
-    """R_k - b for each of K samples.
+    """R_k - b for each of K samples, (samples, ...).
 
     Args:
         rewards: (samples, ...), R of each.
         baseline: "none": b = 0. "mean": of the same K samples, R_k included, which shrinks the expected gradient to
             (K - 1)/K of itself. "leave_one_out": mean of the others, unbiased (Kool et al. 2019; Ahmadian et al. 2024).
             "greedy": R of the most probable labelling (Rennie et al. 2017). "group": minus the mean, divided by the
-            standard deviation (Shao et al. 2024), which is another length and not quite the same direction.
+            standard deviation (Shao et al. 2024): another length, which grows with the units, so another meaning of α.
         greedy: (...), that R, for "greedy".
-
-    Returns:
-        (samples, ...). With one sample, leave-one-out has nothing to compare with and is refused.
 
     Raises:
         ValueError: a baseline that is not known, one that needs 2 samples or more, or no `greedy` for "greedy".
@@ -107,7 +104,7 @@ def estimated(
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; expected 1 or more")
-    tally, score = METRICS.get(metric) or (_tally_of(metric), share)
+    tally, score = _metric(metric)
     if logits.ndim == 2:
         logits, labels = logits[:, None], labels[:, None]
     sampled = torch.where(labels == NO_WORD, 0, draw(logits, samples))
@@ -135,8 +132,7 @@ def value_and_slope(slope_of: Tensor, value: Tensor) -> Tensor:
 def minimum_risk(log_pi: Tensor, sampled: Tensor, rewards: Tensor) -> Tensor:
     """Σ_units Σ_k Q_k R_k, with Q the samples' probabilities renormalised; a labelling drawn twice counts once.
 
-    Args:
-        log_pi, rewards: (samples, units). sampled: (samples, sentences, words).
+    log_pi, rewards: (samples, units). sampled: (samples, sentences, words).
     """
     units = log_pi.shape[1]
     drawn = sampled.reshape(len(sampled), units, -1)
@@ -162,7 +158,6 @@ def positive_words(sampled: Tensor, labels: Tensor, background: int = 0) -> Tens
 
 def entities(sampled: Tensor, labels: Tensor, background: int = 0) -> Tensor:
     """(samples, sentences, 2): 2 TP, and predicted + actual entities, strict IOB2, sentence by sentence.
-
     Classes come in pairs after O = 0: B-X is odd, I-X the number after it (the order of `Corpus.tags`). An entity is a
     B-X and the I-X that follow it; an I-X that continues nothing is none. It is found when class, first and last word
     are all right.
@@ -200,6 +195,13 @@ def share(counts: Tensor) -> Tensor:
 METRICS = {"accuracy": (right_words, share), "f1": (positive_words, share), "entity_f1": (entities, share)}
 
 
+def _metric(metric: str | Callable) -> tuple[Callable, Callable]:
+    """Tally and score of a metric; ValueError where it is neither a key of `METRICS` nor a function."""
+    if not callable(metric) and metric not in METRICS:
+        raise ValueError(f"metric is {metric!r}; expected a function, or one of {', '.join(METRICS)}")
+    return (_tally_of(metric), share) if callable(metric) else METRICS[metric]
+
+
 def _tally_of(function: Callable) -> Callable:
     """The tally of a function of the user's: its reward, and 1 to take the mean over the units with."""
 
@@ -226,7 +228,7 @@ def enumerated(logits: Tensor, labels: Tensor, metric: str | Callable, backgroun
     Raises:
         ValueError: more than 100,000 labellings.
     """
-    tally, score = METRICS.get(metric) or (_tally_of(metric), share)
+    tally, score = _metric(metric)
     if logits.ndim == 2:
         logits, labels = logits[:, None], labels[:, None]
     words, classes = int((labels != NO_WORD).sum()), logits.shape[-1]

@@ -1,10 +1,8 @@
-"""The widgets, driven as a reader drives them: the real ipywidgets, whose front end alone is missing."""
+"""The entity viewer and the handshake: the real ipywidgets, whose front end alone is missing."""
 
 import html
-import math
 import re
 import threading
-import time
 
 import ipywidgets
 import pytest
@@ -12,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.errors import RmlibValueError
-from rmlib.explorers import EntityViewer, LossExplorer, handshake, render
+from rmlib.explorers import EntityViewer, handshake, render
 from rmlib.explorers.entity_viewer import compare, in_words
-from rmlib.explorers.loss_explorer import ALPHAS, binary_rewards
-from rmlib.explorers.redraw import Latest
 
 
 def control(widget, kind, **traits):
@@ -231,164 +227,6 @@ def test_an_index_that_is_not_there_is_refused(viewer):
     for index in (-1, 4):
         with pytest.raises(RmlibValueError, match=f"index is {index}; expected 0 to 3"):
             viewer.index = index
-
-
-# The loss explorer
-
-
-def by_hand(y_hat, alpha, reward, label):
-    """L_p, L_r and L of the four items, from the formulas of the lesson and not from the kit."""
-    p, y = [y_hat, 0.8, 0.6, 0.3], [label, 1, 1, 0]
-    right = [a if b else 1 - a for a, b in zip(p, y, strict=True)]
-    l_p = -sum(map(math.log, right)) / 4
-    if reward == "expected_accuracy":
-        l_r = 1 - sum(right) / 4
-    else:  # with one positive class the macro F1 is the micro F1
-        l_r = 1 - 2 * sum(a * b for a, b in zip(p, y, strict=True)) / (sum(p) + sum(y))
-    return l_p, l_r, l_r if alpha == math.inf else l_p + alpha * l_r
-
-
-@pytest.mark.parametrize("reward", ["expected_accuracy", "soft_f1", "soft_f1_macro"])
-@pytest.mark.parametrize("label", [0, 1])
-def test_the_curves_are_the_formulas(reward, label):
-    explorer = LossExplorer(alpha=0, reward=reward, label=label)
-    for alpha in (0, 0.01, 3, 100, math.inf):
-        explorer.alpha = alpha
-        for y_hat in (0.02, 0.5, 0.97):
-            got, (l_p, l_r, total) = explorer.at(y_hat), by_hand(y_hat, alpha, reward, label)
-            assert (got.prediction, got.reward, got.total) == pytest.approx((l_p, l_r, total), rel=1e-9)
-        line = explorer.figure.axes[0].lines[0]
-        for x, y in list(zip(line.get_xdata(), line.get_ydata(), strict=True))[::33]:
-            assert y == pytest.approx(by_hand(x, alpha, reward, label)[2], rel=1e-9)
-
-
-def test_the_lowest_point_is_on_the_side_of_the_label():
-    explorer = LossExplorer()
-    for label, where in ((1, 0.995), (0, 0.005)):
-        explorer.label = label
-        assert explorer.text.endswith(f"at ŷ = {where:g}.")
-
-
-def test_the_alt_text_tells_the_numbers():
-    text = LossExplorer(alpha=3, reward="soft_f1", label=1).text
-    l_p, l_r, total = by_hand(0.5, 3, "soft_f1", 1)
-    assert f"At ŷ = 0.5: L {total:.3g}, L_p {l_p:.3g}, α·L_r {3 * l_r:.3g}." in text
-    assert "0.8 (y = 1), 0.6 (y = 1), 0.3 (y = 0)" in text
-
-
-def test_properties_and_controls_are_the_same_thing():
-    explorer = LossExplorer()
-    slider = control(explorer.widget, ipywidgets.SelectionSlider)
-    menu, buttons = control(explorer.widget, ipywidgets.Dropdown), control(explorer.widget, ipywidgets.RadioButtons)
-    explorer.alpha, explorer.reward, explorer.label = math.inf, "expected_accuracy", 0
-    assert (slider.label, menu.value, buttons.value) == ("reward alone", "expected_accuracy", 0)
-    slider.value, menu.value, buttons.value = 10.0, "soft_f1", 1
-    assert (explorer.alpha, explorer.reward, explorer.label) == (10, "soft_f1", 1)
-    picture = explorer.picture
-    assert "α = 10, soft_f1, label y = 1" in picture.text
-    shown = control(explorer.widget, ipywidgets.HTML).value
-    assert picture.html in shown and 'aria-live="polite"' in shown
-
-
-def test_the_slider_goes_from_nothing_by_powers_to_the_reward_alone():
-    assert ALPHAS[0] == 0 and ALPHAS[1] == 0.01 and ALPHAS[-2] == 100 and ALPHAS[-1] == math.inf
-    steps = [math.log10(b / a) for a, b in zip(ALPHAS[1:-2], ALPHAS[2:-1], strict=True)]
-    assert steps == pytest.approx([0.5] * 8, abs=0.03)
-
-
-def test_the_menu_holds_the_rewards_of_the_registry():
-    from rmlib.rewards import REWARDS
-
-    assert set(binary_rewards()) == {name for name in REWARDS if "binary" in REWARDS[name].levels}
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "say"),
-    [
-        ("alpha", 2, "did you mean 1?"),
-        ("alpha", math.nan, "alpha is nan"),
-        ("alpha", "much", "alpha is 'much'"),
-        ("reward", "soft_f2", "did you mean 'soft_f1'"),
-        ("label", 2, "label is 2; expected 0 or 1"),
-    ],
-)
-def test_a_value_that_the_control_does_not_have_is_refused(name, value, say):
-    explorer = LossExplorer()
-    before = explorer.state
-    with pytest.raises(RmlibValueError, match=re.escape(say)):
-        setattr(explorer, name, value)
-    assert explorer.state == before
-
-
-def test_y_hat_has_to_be_inside():
-    for y_hat in (0, 1, math.nan):
-        with pytest.raises(RmlibValueError, match="between 0 and 1"):
-            LossExplorer().at(y_hat)
-
-
-def test_a_flood_of_moves_returns_at_once_and_ends_on_the_last_one():
-    explorer = LossExplorer()
-    assert explorer.picture
-    slider = control(explorer.widget, ipywidgets.SelectionSlider)
-    start = time.perf_counter()
-    for _ in range(20):
-        for alpha in ALPHAS:
-            slider.value = alpha
-    slider.value = 0.3
-    moved = time.perf_counter() - start
-    assert "α = 0.3" in explorer.text
-    assert moved < 2  # 220 drawings would take far longer
-    for thread in [t for t in threading.enumerate() if t.name == "rmlib redraw"]:
-        thread.join(5)  # it ends by itself: nothing is left behind
-        assert not thread.is_alive()
-
-
-# Drawing in the background
-
-
-def test_latest_drops_what_is_out_of_date_and_never_draws_twice_at_once():
-    drawn, inside, go = [], [], threading.Event()
-
-    def draw(state):
-        inside.append(1)
-        assert len(inside) == 1
-        go.wait(10)
-        drawn.append(state)
-        inside.pop()
-
-    latest = Latest(draw)
-    for state in range(100):
-        latest.put(state)
-    go.set()
-    latest.wait()
-    assert drawn[-1] == 99 and len(drawn) <= 2
-
-
-def test_latest_tells_of_a_failed_drawing_and_goes_on():
-    drawn = []
-
-    def draw(state):
-        if state == "bad":
-            raise ValueError("cannot draw this")
-        drawn.append(state)
-
-    latest = Latest(draw)
-    latest.put("bad")
-    with pytest.raises(ValueError, match="cannot draw this"):
-        latest.wait()
-    latest.put("good")
-    latest.wait()
-    assert drawn == ["good"]
-
-
-def test_latest_gives_up_waiting():
-    go = threading.Event()
-    latest = Latest(lambda state: go.wait(10))
-    latest.put(1)
-    with pytest.raises(TimeoutError):
-        latest.wait(0.05)
-    go.set()
-    latest.wait()
 
 
 # The handshake

@@ -5,10 +5,13 @@ import io
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.artist import Artist
 from PIL import Image
 
 from rmlib import plots
@@ -76,7 +79,7 @@ def test_text_is_legible_at_full_size():
     figures = [
         plots.learning_curves({"a": history(), "b": history()}),
         plots.confusion(pd.DataFrame([[3, 1], [0, 2]], ["x", "y"], ["x", "y"])),
-        plots.loss_curves(np.linspace(0.1, 0.9, 9), np.ones(9), {"L_p": np.ones(9)}, "title", "note"),
+        plots.loss_curves(np.linspace(0.1, 0.9, 9), {"L": np.ones(9)}, {"L": np.ones(9)}, "title", "note", "warning"),
     ]
     from matplotlib.text import Text
 
@@ -161,13 +164,106 @@ def test_confusion_of_an_empty_table_is_refused():
         plots.confusion(pd.DataFrame())
 
 
-def test_loss_curves_mark_the_lowest_point_of_the_total():
+def bowl(bottom=0.3):
+    """ŷ, the values and the slopes of a loss that is lowest in the middle, with two parts."""
     y_hat = np.linspace(0.1, 0.9, 9)
-    total = (y_hat - 0.3) ** 2 + 1
-    figure = plots.loss_curves(y_hat, total, {"L_p": total / 2, "α·L_r": total / 3}, "title")
-    (axes,) = figure.axes
-    (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
-    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == pytest.approx((0.3, 1.0))
-    assert "lowest: 1 at ŷ = 0.3" in [text.get_text() for text in axes.get_legend().get_texts()]
-    curves = [line for line in axes.lines if line.get_marker() != "o"]
-    assert len({str(line.get_linestyle()) for line in curves}) == len({line.get_color() for line in curves}) == 3
+    total = (y_hat - bottom) ** 2 + 1
+    slope = 2 * (y_hat - bottom)
+    values = {"L": total, "L_p": total / 2, "α·L_r": total / 3}
+    return y_hat, values, {"L": slope, "L_p": slope / 2, "α·L_r": slope / 3}
+
+
+def named(axes) -> dict:
+    return {line.get_label(): line for line in axes.lines}
+
+
+def test_loss_curves_show_values_and_slopes_and_mark_the_lowest_point_of_the_total():
+    y_hat, values, slopes = bowl()
+    figure = plots.loss_curves(y_hat, values, slopes, "title", "note", "L_r is 0")
+    assert [text.get_text() for text in figure.texts] == ["note", "$L_r$ is 0"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["title", "○ lowest L: 1 at ŷ = 0.3"]
+    for axes, curves, height in zip(figure.axes, (values, slopes), (1.0, 0.0), strict=True):
+        for name, shown in zip(values, ("L", "$L_p$", "α·$L_r$"), strict=True):
+            assert named(axes)[shown].get_xdata() == pytest.approx(y_hat)
+            assert named(axes)[shown].get_ydata() == pytest.approx(curves[name])
+        (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
+        assert (dot.get_xdata()[0], dot.get_ydata()[0]) == pytest.approx((0.3, height))
+        bottom, top = axes.get_ylim()
+        assert (
+            bottom < 0 < top and bottom < min(map(np.min, curves.values())) and top > max(map(np.max, curves.values()))
+        )
+        lines = [named(axes)[shown] for shown in ("L", "$L_p$", "α·$L_r$")]
+        assert len({str(line.get_linestyle()) for line in lines}) == len({line.get_color() for line in lines}) == 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["L", "$L_p$", "α·$L_r$"]
+
+
+def test_loss_curves_drawn_over_others_leave_nothing_of_them():
+    fresh = plots.show(plots.loss_curves(*bowl(0.7), "title", "note"), "a")
+    figure = plots.loss_curves(*bowl(), "another title", "note")
+    assert plots.show(figure, "a").png != fresh.png
+    assert plots.loss_curves(*bowl(0.7), "title", "note", figure=figure) is figure
+    assert plots.show(figure, "a").png == fresh.png
+    file = io.BytesIO()
+    figure.savefig(file, dpi=144)  # what a reader would do with it
+    apart = np.abs(np.asarray(Image.open(file).convert("RGB")).astype(int) - pixels(fresh)).max(-1)
+    assert (apart > 16).mean() < 0.001
+
+
+def test_in_a_figure_that_moves_only_what_is_animated_is_drawn_again():
+    figure = plots.new_figure(3, 2, margins={})
+    still, moving = Counter(), Counter(animated=True)
+    for one in (still, moving):
+        figure.axes[0].add_artist(one)
+    for _ in range(3):
+        plots.show(figure, "a figure")
+    assert (still.times, moving.times) == (1, 3)
+
+
+def test_the_file_is_sharp_small_and_keeps_its_room_on_the_page():
+    figure = plots.new_figure(5, 2.5)
+    figure.axes[0].plot([0, 1], [0, 1], **plots.LINES[0])
+    picture = plots.show(figure, "a line")
+    image = Image.open(io.BytesIO(picture.png))
+    assert image.size == (5 * 144, 2.5 * 144) and image.mode == "P" and len(picture.png) < 20_000
+    assert 'width="480" height="240"' in picture.html and "height:auto" in picture.html
+    blue = np.array([0x00, 0x72, 0xB2])
+    assert (np.abs(pixels(picture) - blue).max(-1) <= 8).sum() > 500  # the colour came through
+
+
+def test_given_margins_are_kept_and_nothing_is_laid_out():
+    margins = {"left": 0.2, "right": 0.9, "bottom": 0.3, "top": 0.8}
+    figure = plots.new_figure(4, 2, margins=margins)
+    assert plots.show(figure, "empty axes").png
+    assert figure.get_layout_engine() is None
+    assert figure.axes[0].get_position().extents == pytest.approx((0.2, 0.3, 0.9, 0.8))
+
+
+class Counter(Artist):
+    """Counts how often it is drawn, and notices when two are drawn at once."""
+
+    inside, met = 0, False
+
+    def __init__(self, **properties):
+        super().__init__()
+        self.times = 0
+        self.set(**properties)
+
+    def draw(self, renderer):
+        self.times += 1
+        Counter.inside += 1
+        time.sleep(0.05)
+        Counter.met |= Counter.inside > 1
+        Counter.inside -= 1
+
+
+def test_many_threads_may_call_show_and_one_draws_at_a_time():
+    def draw(i):
+        figure = plots.new_figure(3, 2, margins={})
+        figure.axes[0].set_title(rf"$\frac{{{i}}}{{\alpha}} L_p$")
+        figure.axes[0].add_artist(Counter(animated=True))
+        return plots.show(figure, "a formula").png
+
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(draw, range(12)))
+    assert together == [draw(i) for i in range(12)]
+    assert not Counter.met

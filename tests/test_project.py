@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 ROOMS = sorted((ROOT / "rmlib").rglob("*.py"))
 EACH = pytest.mark.parametrize("path", ROOMS, ids=lambda path: str(path.relative_to(ROOT)))
-MATHS = {"objective", "registry", "rewards", "sampling", "derivatives", "printed"}
+MATHS = {"objective", "rewards", "sampling", "derivatives", "printed"}
 ORDER = ["assets", "corpora", "batches", "encoder", "objective", "training", "metrics", "plots", "explorers", "cli"]
 WIDGETS = {"ipywidgets", "anywidget", "ipympl"}
 CONNECTS = {
@@ -104,9 +104,8 @@ def test_imports_run_downwards():
         "errors": -1,
         "profiles": -0.5,
         "conll": 0.5,
-        "registry": 3.3,
-        "sampling": 3.4,
-        "rewards": 3.5,
+        "rewards": 3.4,
+        "sampling": 3.5,
         "derivatives": 4.2,
         "printed": 4.2,
         "checkpoints": 4.5,
@@ -161,7 +160,6 @@ def test_one_test_file_a_module():
         "errors": "cli_train",
         "cli": "cli_train",
         "profiles": "workbook",
-        "registry": "rewards",
     }
     missing = [
         path.stem

@@ -276,6 +276,13 @@ def test_a_wrong_setting_is_named(samples, baseline, say):
         estimated(z, y, 0, "f1", samples, baseline)
 
 
+def test_an_unknown_metric_is_named():
+    z, y = words(3)
+    for call in (lambda: enumerated(z, y, "f2"), lambda: estimated(z, y, 0, "f2")):
+        with pytest.raises(ValueError, match="metric is 'f2'; expected a function, or one of accuracy, f1, entity_f1"):
+            call()
+
+
 def test_greedy_needs_its_reward():
     with pytest.raises(ValueError, match="greedy"):
         advantages(torch.ones(3), "greedy")

@@ -1,161 +1,172 @@
-"""What α buys: L_p, α·L_r and their sum over the probability ŷ of one item."""
+"""What α buys: L_p, α·L_r and their sum over the probability ŷ of one item, repaired or as the article prints them."""
 
-import html
 import math
 from typing import NamedTuple
 
-import ipywidgets
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
-from ..errors import RmlibValueError, nearest
+from ..errors import RmlibValueError
 from ..objective import Loss, RewardObjective
-from ..plots import Picture, loss_curves, show
-from ..rewards import REWARDS
-from .redraw import Latest
+from ..plots import loss_curves
+from ..printed import FAULTS
+from ..rewards import REWARDS, Reward
+from .base import ALPHAS, Explorer, alpha_slider, buttons, control, menu
 
-ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, math.inf)
+__all__ = ["ALPHAS", "LossExplorer", "binary_rewards"]
+
 # The item is not alone: F1 is a measure of a batch. These three stay as they are while the item moves.
 OTHERS_Y_HAT, OTHERS_Y = (0.8, 0.6, 0.3), (1, 1, 0)
 BATCH_NOTE = "one item of a batch of 4; the others: ŷ = 0.8 (y = 1), 0.6 (y = 1), 0.3 (y = 0)"
-POINTS = 199  # ŷ = 0.005, 0.010 … 0.995
+Y_HAT = np.arange(1, 200) / 200  # 0.005, 0.010 … 0.995
 
 
-class State(NamedTuple):
-    """Where the three controls stand."""
+class Curves(NamedTuple):
+    """L_p, L_r and the printed reward R of the item (None when repaired) over ŷ, (points,) each, as float64 arrays."""
 
-    alpha: float
-    reward: str
-    label: int
-
-
-def stop_name(alpha: float) -> str:
-    """What a stop of the α slider is called."""
-    return "reward alone" if alpha == math.inf else f"{alpha:g}"
+    prediction: np.ndarray
+    reward: np.ndarray
+    R: np.ndarray | None = None
 
 
 def binary_rewards() -> list[str]:
-    """The reward types that work on one probability an item."""
-    return [name for name, reward in REWARDS.items() if "binary" in reward.levels]
+    """The reward types that have a gradient and work on one probability an item."""
+    return [name for name, reward in REWARDS.items() if "binary" in reward.levels and not reward.sampled]
 
 
-def loss_at(y_hat: float, alpha: float, reward: str, label: int) -> Loss:
-    """The three terms of the batch when its first item has the probability ŷ and the label; the other three stay."""
-    probabilities = torch.tensor([y_hat, *OTHERS_Y_HAT], dtype=torch.float64)
-    return RewardObjective(alpha, reward)(probabilities.logit(), torch.tensor([label, *OTHERS_Y]))
+def repaired(z: Tensor, labels: Tensor, reward: Reward) -> tuple[Tensor, Tensor]:
+    """L_p and L_r of one batch by the kit's objective; z and labels are (items,)."""
+    loss = RewardObjective(1.0, reward)(z, labels)
+    return loss.prediction, loss.reward
 
 
-class LossExplorer:
-    """The loss explorer: three controls and a figure. Show `explorer.widget`, or set the properties from Python.
+def printed(z: Tensor, labels: Tensor, reward: Reward) -> tuple[Tensor, Tensor, Tensor]:
+    """L_p (E1), L_r (E3) and the first item's R (E5 for accuracy, else E2) by the article's formulas as printed."""
+    y_hat, y = z.sigmoid(), labels.to(z)
+    R = FAULTS[_printed_reward(reward)].as_printed(y_hat[:1], y[:1]).sum()
+    return FAULTS["E1"].as_printed(y_hat, y), FAULTS["E3"].as_printed(y_hat, y), R + 0 * z[0]  # E5 has no gradient
+
+
+def curves(y_hat: np.ndarray, reward: Reward, label: int, version: str) -> tuple[Curves, Curves]:
+    """The terms of the batch when its first item has the probability ŷ and the label, and their slopes dL/dz
+    with respect to the logit z of that item. All ŷ (points,) at once: one forward pass, one backward pass a term."""
+    first = torch.from_numpy(np.asarray(y_hat, dtype=np.float64)).logit().requires_grad_()
+    others = torch.tensor(OTHERS_Y_HAT, dtype=torch.float64).logit().expand(len(first), -1)
+    labels, terms = torch.tensor([label, *OTHERS_Y]), repaired if version == "repaired" else printed
+    values = torch.func.vmap(lambda z: terms(z, labels, reward))(torch.cat([first[:, None], others], 1))
+    slopes = [torch.autograd.grad(term.sum(), first, retain_graph=True)[0] for term in values]  # the ŷ do not meet
+    return Curves(*map(_tidy, values)), Curves(*map(_tidy, slopes))
+
+
+class LossExplorer(Explorer):
+    """The loss explorer: the loss over the probability ŷ of one item, and beside it the slopes that training follows.
 
     Args:
         alpha: a stop of the slider, one of `ALPHAS`; `math.inf` is the reward alone.
         reward: one of `binary_rewards()`.
         label: 0 or 1, the true class of the item.
+        version: "repaired", or "printed" for the article's formulas as they stand there (faults E1, E2, E3, E5).
 
     Raises:
         RmlibValueError: a value that the control does not have; the same for the properties.
     """
 
-    def __init__(self, alpha: float = 1.0, reward: str = "soft_f1", label: int = 1):
-        look = {"style": {"description_width": "70px"}, "layout": {"width": "440px", "max_width": "100%"}}
-        stops = [(stop_name(stop), stop) for stop in ALPHAS]
-        self._alpha = ipywidgets.SelectionSlider(options=stops, description="α", **look)
-        self._reward = ipywidgets.Dropdown(options=binary_rewards(), description="reward", **look)
-        choice = {"options": [("1", 1), ("0", 0)], "orientation": "horizontal"}
-        self._label = ipywidgets.RadioButtons(description="label y", **choice, **look)
-        self._image = ipywidgets.HTML()
-        self._drawn: Picture | None = None
-        self._redraw = Latest(self._draw)
-        self.alpha, self.reward, self.label = alpha, reward, label
-        for control in (self._alpha, self._reward, self._label):
-            control.observe(lambda change: self._redraw.put(self.state), "value")
-        self._redraw.put(self.state)
-        self.widget = ipywidgets.VBox([self._alpha, self._reward, self._label, self._image])
+    alpha = control("alpha", "The weight of the reward loss; setting it moves the slider.")
+    reward = control("reward", "The reward type; setting it moves the menu.")
+    label = control("label", "The true class of the item; setting it presses the button.")
+    version = control("version", 'The formulas, "repaired" or "printed"; setting it presses the button.')
 
-    @property
-    def state(self) -> State:
-        """Where the three controls stand."""
-        return State(self._alpha.value, self._reward.value, self._label.value)
-
-    @property
-    def alpha(self) -> float:
-        """The weight of the reward loss; setting it moves the slider."""
-        return self._alpha.value
-
-    @alpha.setter
-    def alpha(self, value: float):
-        if value not in ALPHAS:
-            close = min(ALPHAS[:-1], key=lambda stop: abs(stop - value)) if isinstance(value, int | float) else 1.0
-            stops = ", ".join(f"{stop:g}" for stop in ALPHAS)
-            raise RmlibValueError(f"alpha is {value!r}; the slider has {stops}; did you mean {close:g}?")
-        self._alpha.value = float(value)
-
-    @property
-    def reward(self) -> str:
-        """The reward type; setting it moves the menu."""
-        return self._reward.value
-
-    @reward.setter
-    def reward(self, value: str):
-        if value not in binary_rewards():
-            raise RmlibValueError(f"reward {value!r} is not in the menu; {nearest(value, binary_rewards())}")
-        self._reward.value = value
-
-    @property
-    def label(self) -> int:
-        """The true class of the item; setting it presses the button."""
-        return self._label.value
-
-    @label.setter
-    def label(self, value: int):
-        if value not in (0, 1):
-            raise RmlibValueError(f"label is {value!r}; expected 0 or 1")
-        self._label.value = int(value)
+    def __init__(self, alpha: float = 1.0, reward: str = "soft_f1", label: int = 1, version: str = "repaired"):
+        super().__init__(
+            alpha=alpha_slider(),
+            reward=menu("reward", binary_rewards()),
+            label=buttons("label y", [1, 0]),
+            version=buttons("formulas", [("repaired", "repaired"), ("as printed", "printed")]),
+        )
+        self._known: dict[tuple, tuple[Curves, Curves]] = {}  # α only mixes what is there already
+        self._figures: dict[tuple, Figure] = {}  # by what stays as it is in them
+        self.alpha, self.reward, self.label, self.version = alpha, reward, label, version
 
     def at(self, y_hat: float) -> Loss:
-        """The terms (total, prediction, reward) of the loss that is shown, at one ŷ in (0, 1), as plain numbers."""
+        """The terms (total, prediction, reward) of the loss that is shown, at one ŷ in (0, 1), as plain numbers.
+
+        Raises:
+            RmlibValueError: ŷ is not in (0, 1).
+        """
+        return self._one(y_hat, 0)
+
+    def slope_at(self, y_hat: float) -> Loss:
+        """The derivatives of the same terms with respect to the item's logit z, at one ŷ in (0, 1). One item of four:
+        a slope of the repaired L_p is (ŷ - y) / 4.
+
+        Raises:
+            RmlibValueError: ŷ is not in (0, 1).
+        """
+        return self._one(y_hat, 1)
+
+    def draw(self, state) -> tuple[Figure, str]:
+        key = (REWARDS[state.reward].function, state.label, state.version)
+        if key not in self._known:
+            self._known[key] = curves(Y_HAT, REWARDS[state.reward], state.label, state.version)
+        values, slopes = (_lines(terms, state.alpha) for terms in self._known[key])
+        alone = state.alpha == math.inf
+        title = f"{'reward alone' if alone else f'α = {state.alpha:g}'}, {state.reward}, label y = {state.label}"
+        title += ", as printed" if state.version == "printed" else ""
+        warning = _warning(state)
+        old = self._figures.get((*values, warning))
+        figure = self._figures[*values, warning] = loss_curves(Y_HAT, values, slopes, title, BATCH_NOTE, warning, old)
+        words = [f"The loss over ŷ, {title}; {BATCH_NOTE}."] + ([f"{warning}."] if warning else [])
+        for p in (0.1, 0.5, 0.9):
+            i = int(np.abs(Y_HAT - p).argmin())
+            terms = ", ".join(f"{name} {curve[i]:.3g}" for name, curve in values.items())
+            words.append(f"At ŷ = {p}: {terms}; slope of L {next(iter(slopes.values()))[i]:.3g}.")
+        total = next(iter(values.values()))
+        low = int(total.argmin())
+        words.append(f"Lowest L: {total[low]:.3g} at ŷ = {Y_HAT[low]:.3g}.")
+        return figure, " ".join(words)
+
+    def _one(self, y_hat: float, order: int) -> Loss:
         if not 0 < y_hat < 1:
             raise RmlibValueError(f"ŷ is {y_hat!r}; expected a number between 0 and 1, both excluded")
-        return Loss(*(float(term) for term in loss_at(y_hat, *self.state)))
+        state = self.state
+        terms = curves(np.array([y_hat]), REWARDS[state.reward], state.label, state.version)[order]
+        prediction, reward = float(terms.prediction[0]), float(terms.reward[0])
+        return Loss(RewardObjective(state.alpha, state.reward).combine(prediction, reward), prediction, reward)
 
-    @property
-    def picture(self) -> Picture:
-        """What the widget shows now; waits until it is drawn."""
-        self._redraw.wait()
-        return self._drawn
 
-    @property
-    def text(self) -> str:
-        """The same in words and numbers."""
-        return self.picture.text
+def _printed_reward(reward: Reward) -> str:
+    """Which printed reward stands for it: accuracy is a mean over the items, and so is all that is made from it."""
+    return "E5" if reward.splits else "E2"
 
-    @property
-    def png(self) -> bytes:
-        return self.picture.png
 
-    @property
-    def figure(self):
-        return self.picture.figure
+def _lines(terms: Curves, alpha: float) -> dict[str, np.ndarray]:
+    """What is drawn, by label; the loss first."""
+    if alpha == math.inf:
+        lines = {"L": terms.reward, "L_p (takes no part)": terms.prediction, "L_r": terms.reward}
+    else:
+        weighted = alpha * terms.reward
+        lines = {"L": terms.prediction + weighted, "L_p": terms.prediction, "α·L_r": weighted}
+    return lines if terms.R is None else lines | {"R of this item": terms.R}
 
-    def _draw(self, state: State) -> None:
-        y_hat = np.arange(1, POINTS + 1) / (POINTS + 1)
-        losses = [loss_at(p, *state) for p in y_hat]
-        total, prediction, reward = (np.array([float(loss[k]) for loss in losses]) for k in range(3))
-        alone = state.alpha == math.inf
-        if alone:
-            name, parts = "L = L_r", {"L_p (takes no part)": prediction}
-        else:
-            name, parts = "L", {"L_p": prediction, "α·L_r": state.alpha * reward}
-        title = f"{'reward alone' if alone else f'α = {state.alpha:g}'}, {state.reward}, label y = {state.label}"
-        figure = loss_curves(y_hat, total, parts, title, BATCH_NOTE, name)
-        low = int(total.argmin())
-        words = [f"The loss over ŷ, {title}; {BATCH_NOTE}."]
-        for p in (0.1, 0.5, 0.9):
-            i = round(p * (POINTS + 1)) - 1
-            terms = [f"L {total[i]:.3g}", *(f"{label} {values[i]:.3g}" for label, values in parts.items())]
-            words.append(f"At ŷ = {p}: {', '.join(terms)}.")
-        words.append(f"Lowest L: {total[low]:.3g} at ŷ = {y_hat[low]:.3g}.")
-        self._drawn = show(figure, " ".join(words))
-        spoken = html.escape(f"{title}. {' '.join(words[1:])}")  # told by a screen reader when it changes
-        self._image.value = f'{self._drawn.html}<p role="status" aria-live="polite">{spoken}</p>'
+
+def _warning(state) -> str:
+    """What is wrong with the printed formulas, in this state."""
+    if state.version == "repaired":
+        return ""
+    if state.alpha == math.inf:
+        first = "L = L_r is 0 whatever ŷ is (E3): nothing is left to train on"
+    else:
+        first = "L_r is 0 whatever ŷ is (E3), so α does nothing"
+        if state.label == 0:
+            return f"L falls without bound as ŷ → 1 though y = 0 (E1); {first}"
+    if _printed_reward(REWARDS[state.reward]) == "E5":
+        return f"{first}; R is 0, for ŷ is never exactly {state.label} (E5)"
+    return f"{first}; R {'of a perfect positive is 2/3' if state.label else 'of a negative is always 0'} (E2)"
+
+
+def _tidy(term: Tensor) -> np.ndarray:
+    """As numpy; what rounding leaves of a 0 is 0."""
+    array = term.detach().numpy()
+    return np.where(np.abs(array) < 1e-14, 0.0, array)

@@ -33,14 +33,13 @@ class Latest:
 
         Raises:
             TimeoutError: it took longer than `timeout` seconds.
-            Exception: the one that the last drawing ended with.
+            Exception: the one that the last drawing ended with; again at every call until one succeeds.
         """
         with self._change:
             if not self._change.wait_for(lambda: not self._busy, timeout):
                 raise TimeoutError(f"still drawing after {timeout:g} s")
             if self._error:
-                error, self._error = self._error, None
-                raise error
+                raise self._error
 
     def _run(self) -> None:
         while True:

@@ -61,7 +61,7 @@ name, slider = next((name, one) for name, one in explorer._controls.items() if "
 stops, state = slider.options, vars(explorer.state)
 
 def usual(stop):
-    explorer._figure = None  # a new one every time
+    explorer._figures, explorer._art = {{}}, None  # a new figure every time; what was computed stays known
     explorer.draw(SimpleNamespace(**(state | {{name: stop}})))
     plt.show()
 
@@ -156,7 +156,7 @@ def shoot(browser, lab, name: str, folder: Path) -> None:
         ask(lab, "PUT", "lab/api/settings/@jupyterlab/apputils-extension:themes", settings)
         for width in (1280, 800):
             with opened(browser, lab, f"{name}.ipynb", width) as page:
-                page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for()
+                page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached")
                 page.wait_for_timeout(500)
                 page.screenshot(path=folder / f"{name}-{theme.lower()}-{width}.png")
                 if wider := page.evaluate(WIDER):
@@ -202,7 +202,7 @@ def main() -> None:
                     shoot(browser, lab, name, options.shots)
         engine = browser.version
         browser.close()
-    about = "python -m tests.benchmarks.explorer_latency; " + " ".join(options.names)
+    about = " ".join(["python -m tests.benchmarks.explorer_latency", *options.names]) + "; "
     about += f"{TURNS * MOVES} moves; {os.cpu_count()} processors; Chromium {engine}, Python {sys.version.split()[0]}"
     about += "".join(f", {one} {version(one)}" for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch"))
     with options.out.open("w", newline="", encoding="utf8") as file:

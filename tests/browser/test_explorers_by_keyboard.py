@@ -1,51 +1,100 @@
-"""Every explorer is moved by its controls, sliders by arrow keys, in a real browser, and what it shows changes."""
+"""Every explorer is moved by its controls, by keys alone, in a real browser, and its picture follows."""
+
+import inspect
 
 import nbformat
 import pytest
 from driver import open_notebook, run_all, running_lab
 from nbformat.v4 import new_code_cell, new_notebook
 
-LOSS = "from rmlib.explorers import EntityViewer, LossExplorer\nloss = LossExplorer()\nloss.widget"
-VIEWER = """words = [["<script>document.title='gone'</script>", "Rose"], ["Paris"]]
-viewer = EntityViewer(words, {"gold": [["O", "B-PER"], ["B-LOC"]], "found": [["O", "O"], ["B-ORG"]]})
-viewer.widget"""
-ALT = "() => [...document.querySelectorAll('.jp-OutputArea img')].map(i => i.alt).join(' ')"
+import rmlib.explorers
+from rmlib.explorers.base import Explorer
+
+PICTURED = [name for name, one in vars(rmlib.explorers).items() if inspect.isclass(one) and issubclass(one, Explorer)]
+NASTY = "import rmlib.explorers\nrmlib.explorers.EntityViewer([['<script>document.title=\\'gone\\'</script>', 'Rose'], "
+NASTY += "['Paris']], {'gold': [['O', 'B-PER'], ['B-LOC']], 'found': [['O', 'O'], ['B-ORG']]}).widget"
+
+OTHER = """([cell, alt]) => {
+  const image = document.querySelectorAll('.jp-CodeCell')[cell].querySelector('img');
+  return image && image.alt !== alt && image.complete && image.naturalWidth > 0;
+}"""
 
 
 @pytest.fixture(scope="module")
-def explorers(browser, tmp_path_factory):
-    """A server with one notebook that shows the explorers."""
+def page(browser, tmp_path_factory):
+    """One notebook that shows all of them, the entity viewer first, open and run."""
     folder = tmp_path_factory.mktemp("explorers")
     (folder / "notebooks").mkdir()
-    cells = [new_code_cell(LOSS), new_code_cell(VIEWER)]
-    nbformat.write(new_notebook(cells=cells), folder / "notebooks" / "explorers.ipynb")
+    sources = [NASTY, *(f"rmlib.explorers.{name}().widget" for name in PICTURED)]
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+    nbformat.write(notebook, folder / "notebooks" / "explorers.ipynb")
     with running_lab(folder, "--notebooks", str(folder / "notebooks")) as lab:
-        yield lab
+        # All cells in view, for JupyterLab draws no others.
+        context = browser.new_context(viewport={"width": 1280, "height": 1000 * len(sources)})
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        open_notebook(page, lab, "explorers.ipynb")
+        run_all(page, lab, "explorers.ipynb")
+        yield page
+        context.close()
+        assert not errors, f"the page threw: {errors}"
 
 
-def test_the_loss_explorer_follows_the_arrow_keys(browser_page, explorers):
-    open_notebook(browser_page, explorers, "explorers.ipynb")
-    run_all(browser_page, explorers, "explorers.ipynb")
-    browser_page.wait_for_function(f"({ALT})().includes('α = 1, soft_f1, label y = 1')")
-    handle = browser_page.locator(".jp-CodeCell").first.locator(".noUi-handle")
-    handle.press("ArrowRight")
-    browser_page.wait_for_function(f"({ALT})().includes('α = 3, soft_f1, label y = 1')")
-    for _ in range(4):  # faster than it draws: the last one counts
-        handle.press("ArrowRight")
-    browser_page.wait_for_function(f"({ALT})().includes('reward alone, soft_f1, label y = 1')")
-    menu = browser_page.locator(".jp-CodeCell").first.locator("select")
-    menu.select_option("expected_accuracy")  # a native menu: which keys move it is the system's affair
-    browser_page.wait_for_function(f"({ALT})().includes('reward alone, expected_accuracy')")
+@pytest.fixture
+def cells(page):
+    return page.locator(".jp-CodeCell")
 
 
-def test_the_entity_viewer_follows_the_arrow_keys_and_escapes_text(browser_page, explorers):
-    open_notebook(browser_page, explorers, "explorers.ipynb")
-    run_all(browser_page, explorers, "explorers.ipynb")
-    viewer = browser_page.locator(".jp-CodeCell").nth(1)
+def test_every_control_of_every_explorer_moves_its_picture(cells, page):
+    assert "LossExplorer" in PICTURED
+    for cell, name in enumerate(PICTURED, start=1):  # the first is the entity viewer
+        box = cells.nth(cell)
+        box.locator("img").wait_for(timeout=30_000)
+        controls = box.locator(".widget-slider, .widget-dropdown, .widget-radio")
+        assert controls.count() == box.locator(".widget-label:visible").count() > 0, f"{name}: a control without a name"
+        for number in range(controls.count()):
+            control = controls.nth(number)
+            before = box.locator("img").get_attribute("alt")
+            move(control)
+            what = control.locator(".widget-label").inner_text()
+            try:
+                page.wait_for_function(OTHER, arg=[cell, before], timeout=20_000)
+            except Exception as error:
+                raise AssertionError(f"{name}: {what!r} was moved and the picture did not follow") from error
+            assert box.locator("[role=status]").inner_text() == box.locator("img").get_attribute("alt")
+        assert box.locator("[role=alert]").count() == 0
+
+
+def move(control) -> None:
+    """One step: a slider by an arrow key, a button by Space. A menu opens with Space, but then it is the system's own
+    affair which keys move it, so it is moved the way Playwright does."""
+    kind = control.get_attribute("class")
+    if "widget-slider" in kind:
+        handle = control.locator(".noUi-handle")
+        last = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        handle.press("ArrowLeft" if last else "ArrowRight")
+    elif "widget-radio" in kind:  # arrow keys on a button or a closed menu are taken by JupyterLab
+        control.locator("input:not(:checked)").first.press("Space")
+    else:
+        menu = control.locator("select")
+        menu.select_option(index=1 if menu.evaluate("one => one.selectedIndex") == 0 else 0)
+
+
+def test_keys_that_come_faster_than_pictures_end_on_the_last_one(cells):
+    box = cells.nth(1 + PICTURED.index("LossExplorer"))
+    handle = box.locator(".noUi-handle")
+    for key, shown in ((["ArrowLeft"] * 10, "α = 0, "), (["ArrowRight"] * 10, "reward alone, ")):
+        for one in key:
+            handle.press(one)
+        box.locator(f"img[alt*='{shown}']").wait_for()
+
+
+def test_the_entity_viewer_follows_the_arrow_keys_and_escapes_text(cells, page):
+    viewer = cells.first
     group = viewer.locator("[role=group][aria-label^='Sentence']")
     assert group.get_attribute("aria-label").startswith("Sentence 0 of 0 to 1")
     assert "<script>" in group.inner_text()  # shown as text, not run
-    assert browser_page.title() != "gone"
+    assert page.title() != "gone"
     viewer.locator(".noUi-handle").press("ArrowRight")
     viewer.locator("[aria-label^='Sentence 1 of 0 to 1']").wait_for()
     assert "Paris" in viewer.locator("[role=group]").inner_text()
