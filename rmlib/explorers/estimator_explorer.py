@@ -175,7 +175,7 @@ class EstimatorExplorer(Explorer):
 
     @property
     def exact(self) -> np.ndarray:
-        """The exact gradient of E[R] by the logits, (sentences, words, tags)."""
+        """The exact gradient of E[R] with respect to the logits, (sentences, words, tags)."""
         return truth(self.reward, self.model).gradient.reshape(np.shape(LOGITS)).copy()
 
     @property
