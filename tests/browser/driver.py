@@ -90,6 +90,18 @@ def wait_until_ready(page) -> None:
     page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=60_000)
 
 
+def save(page, deadline: float) -> None:
+    """Save the open notebook; again, where a widget's late picture has changed it in the meantime."""
+    dirty = page.locator(".lm-TabBar-tab.jp-mod-dirty")
+    for moment in range(10_000):
+        if moment % 30 == 0:
+            page.keyboard.press("Control+s")
+        page.wait_for_timeout(100)
+        if not dirty.count():
+            return
+        assert time.monotonic() < deadline, "the notebook cannot be saved"
+
+
 def run_all(page, lab: Lab, notebook: str, timeout: float = 120):
     """Run every cell of the open notebook by the menu, save it, and return it as stored; no cell may end in an error.
 
@@ -102,8 +114,7 @@ def run_all(page, lab: Lab, notebook: str, timeout: float = 120):
     while True:
         (session,) = (s for s in lab.api("sessions") if s["path"] == notebook)
         if session["kernel"]["execution_state"] == "idle":
-            page.keyboard.press("Control+s")
-            page.wait_for_selector(".lm-TabBar-tab.jp-mod-dirty", state="detached")
+            save(page, deadline)
             stored = nbformat.read(lab.workbook / notebook, as_version=4)
             cells = [cell for cell in stored.cells if cell.cell_type == "code" and cell.source.strip()]
             errors = [out for cell in cells for out in cell.outputs if out.output_type == "error"]
