@@ -7,6 +7,7 @@
 The objective can be changed between any two steps: `training.objective.alpha = 10`.
 """
 
+import copy
 import math
 import zlib
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ class Training:
         self.lengths = [len(example) for example in examples]
         self.precision = pick_precision(self.config.precision, self.accelerator.device)
         self.step, self.seconds, self.best_score, self.best_epoch = 0, 0.0, -math.inf, 0
+        self.lr_factor = 1.0  # multiplies the learning rate of the schedule; may change between steps
         self.best: dict = {}
         self._order: tuple[int, list] = (-1, [])  # an epoch and its batches
         self.checkpoint = Path(checkpoint) if checkpoint else None
@@ -129,7 +131,7 @@ class Training:
     def _step(self) -> Step:
         start = perf_counter()
         self.model.train()
-        lr = self.learning_rate(self.step)
+        lr = self.learning_rate(self.step) * self.lr_factor
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         loss, pieces = self._backward(self._micro_batches())
@@ -240,6 +242,21 @@ class Training:
         parameters = dict(self.classifier.model.named_parameters())
         for name, tensor in self.best.items():
             parameters[name].copy_(tensor)
+
+    def state(self) -> dict:
+        """Weights, optimizer and place in the run, copied: for `restore`, within one process."""
+        place = {name: getattr(self, name) for name in ("step", "seconds", "best_score", "best_epoch", "best")}
+        weights = {name: p.detach().clone() for name, p in self.classifier.model.named_parameters()}
+        return {"place": place, "weights": weights, "optimizer": copy.deepcopy(self.optimizer.state_dict())}
+
+    @torch.no_grad()
+    def restore(self, state: dict) -> None:
+        """Go back to what `state()` returned; iterate anew afterwards. The objective stays as it is."""
+        for name, parameter in self.classifier.model.named_parameters():
+            parameter.copy_(state["weights"][name])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        for name, value in state["place"].items():
+            setattr(self, name, value)
 
     def _save(self):
         if self.accelerator.is_main_process:

@@ -1,0 +1,102 @@
+"""A training whose controls may change between any two steps, and which can be played again from its moves."""
+
+import math
+import threading
+from collections.abc import Callable
+
+from .encoder import freeze
+from .errors import RmlibValueError
+from .objective import RewardObjective
+from .training import Training
+
+# One step at a time in a process: torch has one random generator, and two labs would share it in the middle of a step.
+STEPPING = threading.Lock()
+
+
+class Session:
+    """A training, what was done to it (`moves`), and what came of it (`history`). No thread: `apply`, then `advance`.
+
+    A move is {"tick", "control", "value"}: it came into force before step number `tick` of the session, counted from 0
+    and never turned back. Controls are "alpha", "reward", "lr_factor", "freeze", "snapshot" and "back_to".
+    """
+
+    def __init__(self, training: Training, evaluate: Callable[[], dict] | None = None, every: int = 20):
+        self.training, self.evaluate, self.every = training, evaluate, every
+        self.history: list[dict] = []
+        self.moves: list[dict] = []
+        self.snapshots: dict[str, dict] = {}
+        self._steps = iter(training)
+        objective = training.objective
+        self.in_force = {"alpha": objective.alpha, "reward": objective.reward.name, "lr_factor": 1.0}
+        self.in_force["freeze"] = str(training.config.freeze)
+        layers = [str(n) for n in range(training.classifier.model.config.num_hidden_layers + 1)]
+        levels = ["none", "embeddings", *layers, "encoder"]
+        self.freezes = levels[levels.index(self.in_force["freeze"]) :]  # what is frozen at the start stays frozen
+
+    def check(self, control: str, value) -> None:
+        """
+        Raises:
+            RmlibValueError, ValueError: a value that the control cannot take.
+        """
+        if control in ("alpha", "reward"):
+            RewardObjective(**{control: value})
+        elif control == "lr_factor":
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise RmlibValueError(f"lr_factor is {value!r}; expected a number of 0 or more")
+        elif control == "freeze":
+            if str(value) not in self.freezes:
+                raise RmlibValueError(f"freeze is {value!r}; expected one of {', '.join(self.freezes)}")
+        elif control == "back_to" and value not in self.snapshots:
+            known = ", ".join(map(repr, self.snapshots)) or "none yet"
+            raise RmlibValueError(f"there is no snapshot {value!r}; known: {known}")
+
+    def apply(self, control: str, value) -> None:
+        """Bring a move into force before the next step. Nothing is written down where nothing changes."""
+        if control in self.in_force and self.in_force[control] == value:
+            return
+        self.check(control, value)
+        if control in ("alpha", "reward"):
+            setattr(self.training.objective, control, value)
+        elif control == "lr_factor":
+            self.training.lr_factor = value
+        elif control == "freeze":
+            freeze(self.training.classifier.model, value)
+        elif control == "snapshot":
+            self.snapshots[value] = {"training": self.training.state(), "in_force": dict(self.in_force)}
+        elif control == "back_to":
+            then = self.snapshots[value]
+            self.training.restore(then["training"])
+            self._steps = iter(self.training)
+        if control in self.in_force:
+            self.in_force[control] = value
+        self.moves.append({"tick": len(self.history), "control": control, "value": value})
+
+    def advance(self) -> dict | None:
+        """One step; its row of the history, or None where the run has reached its end."""
+        with STEPPING:
+            step = next(self._steps, None)
+        if step is None:
+            return None
+        row = {"tick": len(self.history), **step._asdict(), **{k: self.in_force[k] for k in ("lr_factor", "freeze")}}
+        row.pop("scores")
+        if self.evaluate and (row["tick"] + 1) % self.every == 0:
+            row |= self.evaluate()
+        self.history.append(row)
+        return row
+
+
+def replay(training: Training, moves: list[dict], steps: int) -> Session:
+    """Make the same moves before the same steps: on a CPU the same weights, to the last bit.
+
+    Args:
+        training: a fresh one, with the same data, settings and seed.
+        moves: of `Session.moves`, for example read back from JSON.
+        steps: how many steps the session took.
+    """
+    session = Session(training)
+    for tick in range(steps + 1):
+        for move in (move for move in moves if move["tick"] == tick):
+            session.apply(move["control"], move["value"])
+        if tick < steps:
+            session.advance()
+    return session
