@@ -14,7 +14,6 @@ of every one that has to be scrolled sideways.
 """
 
 import argparse
-import csv
 import inspect
 import json
 import os
@@ -28,6 +27,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import nbformat
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
@@ -207,9 +207,7 @@ def main() -> None:
     about += "".join(f", {one} {version(one)}" for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch"))
     with options.out.open("w", newline="", encoding="utf8") as file:
         file.write(f"# {about}\n")
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+        pd.DataFrame(rows).to_csv(file, index=False)
 
 
 if __name__ == "__main__":
