@@ -46,7 +46,10 @@ class Live:
     Args:
         training: see `training.Training`; its `score` is not needed.
         evaluate: called on the training thread after every `every` steps; its dict goes into the history row.
-        name: a new `Live` of the same name closes the one before it, so that a cell can be run again.
+        name: a new `Live` of the same name closes the one before it. `reopen` finds the one that is there instead.
+
+    `listener` may be set to a function without arguments. It is called on the training thread after every step and at
+    the end, so it has to return at once.
 
     An exception on the thread ends the training and is raised at the next touch, whatever it is, and at `join()`.
     """
@@ -65,11 +68,13 @@ class Live:
         self.session = Session(training, evaluate, every)
         self._change = threading.Condition()
         self._wishes: dict = {}  # control -> value, or a function of the step for alpha
-        self._orders: list[tuple] = []  # snapshots and ways back, in their order
+        self._orders: list[tuple] = []  # snapshots and ways back, in their order, until the thread takes them
+        self._ordered: set[tuple] = set()  # all there ever were
         self._allowed: float = 0  # steps that may be taken; inf while it runs
         self._speed = math.inf  # steps a second
         self._closing = self._finished = self._busy = False
         self._error: BaseException | None = None
+        self.listener: Callable[[], None] | None = None  # called on the thread after every step and at the end
         self._thread = threading.Thread(target=self._run, name=f"rmlib {name}", daemon=True)
 
     # What a reader does ---------------------------------------------------------------------------------------------
@@ -143,9 +148,7 @@ class Live:
 
     def back_to(self, name: str) -> None:
         """Go back to a snapshot before the next step; the controls stay where they are."""
-        with self._change:
-            asked = ("snapshot", name) in self._orders
-        if not asked:
+        if ("snapshot", name) not in self._ordered:
             self.session.check("back_to", name)
         self._order("back_to", name)
 
@@ -193,6 +196,7 @@ class Live:
             if not self._thread.is_alive() and not self._closing:
                 self._thread.start()
             self._orders.append((what, name))
+            self._ordered.add((what, name))
             self._change.notify_all()
 
     def _touch(self):
@@ -211,6 +215,8 @@ class Live:
             with self._change:
                 self._busy, self._allowed = False, 0
                 self._change.notify_all()
+            if self.listener:
+                self.listener()
 
     def _turn(self) -> bool:
         """Wait for something to do and do it; False when the lab is closed."""
@@ -236,6 +242,9 @@ class Live:
             self._finished = row is None
             self._allowed = 0 if row is None else max(self._allowed - 1, 0)
             self._change.notify_all()
+        if self.listener:
+            self.listener()
+        with self._change:
             left = start + 1 / speed - perf_counter()
             if left > 0:  # a limit is not felt by the controls: any of them ends the wait
                 slow = self._speed
@@ -243,6 +252,14 @@ class Live:
                     lambda: self._closing or self._orders or not self._allowed or self._speed != slow, left
                 )
         return True
+
+
+def reopen(name: str, make: Callable[[str], Live]) -> Live:
+    """The lab of that name if it is open; else the one that `make(name)` makes: for a cell that is run twice."""
+    lab = Live._open.get(name)
+    if lab and not lab._closing and not lab._error:
+        return lab
+    return make(name)
 
 
 @atexit.register

@@ -1,9 +1,15 @@
 """A training whose controls may change between any two steps, and which can be played again from its moves."""
 
+import json
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 
+import pandas as pd
+
+from .config import Config
 from .encoder import freeze
 from .errors import RmlibValueError
 from .objective import RewardObjective
@@ -100,3 +106,39 @@ def replay(training: Training, moves: list[dict], steps: int) -> Session:
         if tick < steps:
             session.advance()
     return session
+
+
+def write_history(session: Session, path) -> Path:
+    """The history as CSV, a row a step; empty where nothing was evaluated."""
+    pd.DataFrame(session.history.copy()).to_csv(path, index=False)
+    return Path(path)
+
+
+def write_moves(session: Session, path) -> Path:
+    """The moves as JSON, with the number of steps and the settings that the run began with; an infinite α is "inf"."""
+    spelled = lambda value: "inf" if value == math.inf else value  # noqa: E731
+    config = asdict(session.training.config)
+    moves = [move | {"value": spelled(move["value"])} for move in session.moves]
+    log = {"steps": len(session.history), "config": config | {"alpha": spelled(config["alpha"])}, "moves": moves}
+    Path(path).write_text(json.dumps(log, indent=1, allow_nan=False) + "\n", encoding="utf8")
+    return Path(path)
+
+
+def read_moves(path, config: Config) -> tuple[list[dict], int]:
+    """Moves and steps of a log, for `replay(training, *read_moves(path, training.config))`.
+
+    Raises:
+        RmlibValueError: no log that `write_moves` wrote, or one of a run with other settings than `config`.
+    """
+    try:
+        log = json.loads(Path(path).read_text(encoding="utf8"))
+        moves = [{key: move[key] for key in ("tick", "control", "value")} for move in log["moves"]]
+        for move in moves:
+            move["value"] = float(move["value"]) if move["control"] == "alpha" else move["value"]
+        steps, then = int(log["steps"]), log["config"] | {"alpha": float(log["config"]["alpha"])}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RmlibValueError(f"{path} is not a log of moves ({type(error).__name__}: {error})") from error
+    for name, value in asdict(config).items():
+        if then.get(name) != value:
+            raise RmlibValueError(f"{path} is of a run with {name}={then.get(name)!r}; expected {value!r}, as here")
+    return moves, steps

@@ -14,7 +14,7 @@ from hypothesis.strategies import floats, integers, sampled_from
 from rmlib.config import Config
 from rmlib.encoder import new_tagger
 from rmlib.errors import RmlibValueError
-from rmlib.live import Live
+from rmlib.live import Live, reopen
 from rmlib.sessions import replay
 from rmlib.training import Training
 
@@ -198,7 +198,7 @@ import sys, time
 from rmlib import corpora
 from rmlib.config import Config
 from rmlib.encoder import new_tagger
-from rmlib.live import Live
+from rmlib.live import Live, reopen
 from rmlib.training import Training
 corpus = corpora.load(sys.argv[1])
 tagger = new_tagger(corpus.tags, sys.argv[2])
@@ -317,3 +317,38 @@ def test_a_thousand_random_moves(fresh):
         max_examples=20, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     Moves.TestCase("runTest").runTest()
+
+
+def test_reopen_finds_the_open_lab_and_makes_another_where_there_is_none(fresh):
+    make = lambda name: Live(fresh(), name=name)  # noqa: E731
+    first = reopen("again", make)
+    first.step(2)
+    first.wait()
+    assert reopen("again", make) is first and len(first.history) == 2
+    first.close()
+    second = reopen("again", make)
+    assert second is not first and second.history == []
+    second.close()
+
+
+def test_reopen_passes_over_a_lab_that_has_failed(fresh):
+    def fail():
+        raise KeyError("gone")
+
+    first = Live(fresh(), evaluate=fail, every=1, name="failing")
+    first.step()
+    with pytest.raises(KeyError):
+        first.join(20)
+    second = reopen("failing", lambda name: Live(fresh(), name=name))
+    assert second is not first
+    second.close()
+
+
+def test_the_listener_hears_every_step_and_the_end(live):
+    heard = []
+    live.listener = lambda: heard.append((len(live.session.history), threading.current_thread().name))
+    live.step(3)
+    live.wait()
+    assert heard == [(1, "rmlib live"), (2, "rmlib live"), (3, "rmlib live")]
+    live.close()
+    assert len(heard) == 4

@@ -116,6 +116,8 @@ def test_imports_run_downwards():
         "sessions": 7.5,
         "live": 8,
         "runs": 8.5,
+        "watch": 8.5,
+        "features": 8.5,
         "ready": 8.5,
         "checkup": 8.5,
         "workbook": 8.5,

@@ -1,5 +1,6 @@
 """A session: what is in force is what was asked for, and its moves give the same weights again, to the last bit."""
 
+import csv
 import json
 import math
 import random
@@ -10,7 +11,7 @@ import torch
 from rmlib.config import Config
 from rmlib.encoder import new_tagger
 from rmlib.errors import RmlibValueError
-from rmlib.sessions import Session, replay
+from rmlib.sessions import Session, read_moves, replay, write_history, write_moves
 from rmlib.training import Training
 
 
@@ -140,3 +141,43 @@ def test_a_wrong_move_changes_nothing(fresh, control, value, say):
         session.apply(control, value)
     assert session.in_force == before and session.moves == []
     assert torch.is_tensor(weights(session)["classifier.weight"])
+
+
+def test_a_log_on_disk_gives_the_same_weights(fresh, tmp_path):
+    session = Session(fresh(), lambda: {"f1": 0.5}, every=3)
+    for control, value in [("alpha", math.inf), ("snapshot", "inf"), ("reward", "gce"), ("back_to", "inf")]:
+        session.apply(control, value)
+        session.advance()
+        session.advance()
+    path = write_moves(session, tmp_path / "moves.json")
+    again = fresh()
+    moves, steps = read_moves(path, again.config)
+    assert (moves, steps) == (session.moves, 8)
+    assert same(weights(replay(again, moves, steps)), weights(session))
+    json.loads(path.read_text(), parse_constant=pytest.fail)  # plain JSON: no Infinity in it
+
+
+def test_the_history_on_disk(fresh, tmp_path):
+    session = Session(fresh(alpha=math.inf), lambda: {"f1": 0.5}, every=2)
+    for _ in range(3):
+        session.advance()
+    with open(write_history(session, tmp_path / "history.csv"), newline="", encoding="utf8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["f1"] for row in rows] == ["", "0.5", ""]
+    assert [float(row["total"]) for row in rows] == [row["total"] for row in session.history]
+    assert {row["alpha"] for row in rows} == {"inf"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"moves": [{}], "steps": 1, "config": {"alpha": 1}}', None])
+def test_what_is_no_log_is_refused(tmp_path, text):
+    path = tmp_path / "moves.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RmlibValueError, match="moves.json is not a log of moves"):
+        read_moves(path, Config())
+
+
+def test_a_log_of_other_settings_is_refused(fresh, tmp_path):
+    path = write_moves(Session(fresh()), tmp_path / "moves.json")
+    with pytest.raises(RmlibValueError, match="lr=0.005; expected 0.1"):
+        read_moves(path, fresh(lr=0.1).config)
