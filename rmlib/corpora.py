@@ -5,6 +5,7 @@ import json
 import re
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +40,10 @@ class Corpus:
     dev: list[Sentence]
     test: list[Sentence]
 
-    @property
+    @cached_property
     def tags(self) -> list[str]:
-        """The tag set of all three splits, "O" first, then PER, ORG, LOC, MISC, then other types by alphabet."""
+        """The tag set of all three splits, "O" first, then PER, ORG, LOC, MISC, then other types by alphabet; as it was
+        when it was first asked for."""
         everything = (self.train, self.dev, self.test)
         found = {tag[2:] for split in everything for sentence in split for tag in sentence.tags if tag != "O"}
         types = [t for t in CONLL_TYPES if t in found] + sorted(found - set(CONLL_TYPES))

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from . import assets
 from .batches import CASES, IGNORE, Encoded, batches, collate, encode
 from .corpora import Sentence
+from .dice import seeded
 from .errors import RmlibError, RmlibValueError
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -167,8 +168,7 @@ def _load(encoder: str, head: str, labels: list[str], dropout: float | None, see
         if not 0 <= dropout < 1:
             raise RmlibValueError(f"dropout is {dropout}; expected a number from 0 to below 1")
         settings |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    with _quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _quiet(), seeded(seed):
         try:
             model, info = HEADS[head].from_pretrained(
                 path,

@@ -11,9 +11,11 @@ came into force when. So a run can be played again from its moves: `sessions.rep
 """
 
 import atexit
+import contextvars
 import math
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from time import perf_counter
 
 from .errors import RmlibValueError
@@ -33,9 +35,8 @@ def control(name: str, doc: str) -> property:
             self.session.check(name, value)
         elif name != "alpha":
             raise RmlibValueError(f"{name} is a function; only alpha may be one")
-        with self._touch():
+        with self._telling():
             self._wishes[name] = value
-            self._change.notify_all()
 
     return property(get, put, doc=doc)
 
@@ -48,8 +49,9 @@ class Live:
         evaluate: called on the training thread after every `every` steps; its dict goes into the history row.
         name: a new `Live` of the same name closes the one before it. `reopen` finds the one that is there instead.
 
-    `listener` may be set to a function without arguments. It is called on the training thread after every step and at
-    the end, so it has to return at once.
+    `listener` may be set to a function without arguments. It is called after every step, snapshot, way back and
+    evaluation and at the end, on the training thread, and after every touch that changes something, on the thread that
+    did it. So it has to return at once.
 
     An exception on the thread ends the training and is raised at the next touch, whatever it is, and at `join()`.
     """
@@ -65,7 +67,7 @@ class Live:
         if before := Live._open.get(name):
             before.close()
         Live._open[name] = self
-        self.session = Session(training, evaluate, every)
+        self.name, self.session = name, Session(training, evaluate, every)
         self._change = threading.Condition()
         self._wishes: dict = {}  # control -> value, or a function of the step for alpha
         self._orders: list[tuple] = []  # snapshots and ways back, in their order, until the thread takes them
@@ -74,8 +76,10 @@ class Live:
         self._speed = math.inf  # steps a second
         self._closing = self._finished = self._busy = False
         self._error: BaseException | None = None
-        self.listener: Callable[[], None] | None = None  # called on the thread after every step and at the end
-        self._thread = threading.Thread(target=self._run, name=f"rmlib {name}", daemon=True)
+        self.listener: Callable[[], None] | None = None
+        # With the caller's context: what the listener starts may look there for the cell that it belongs to.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name=f"rmlib {name}", daemon=True)
 
     # What a reader does ---------------------------------------------------------------------------------------------
 
@@ -87,22 +91,20 @@ class Live:
 
     def pause(self) -> None:
         """Hold after the step that is under way."""
-        with self._touch():
+        with self._telling():
             self._allowed = 0
 
     def step(self, steps: float = 1) -> None:
         """Take so many steps from here, then hold."""
-        with self._touch():
+        with self._telling():
             if not self._thread.is_alive() and not self._closing:
                 self._thread.start()
             self._allowed = steps
-            self._change.notify_all()
 
     def stop(self) -> None:
         """End the training for good; history, moves and weights stay."""
-        with self._touch():
+        with self._telling():
             self._closing = True
-            self._change.notify_all()
 
     def close(self) -> None:
         """Stop and wait for the thread to end; raises nothing."""
@@ -161,23 +163,32 @@ class Live:
     def speed(self, value: float):
         if not (isinstance(value, int | float) and value > 0):
             raise RmlibValueError(f"speed is {value!r}; expected a number above 0")
-        with self._touch():
+        with self._telling():
             self._speed = value
-            self._change.notify_all()
 
     # What it shows --------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> str:
-        """ "new", "training", "holding", "finished" (all steps done) or "closed"."""
+        """ "new" (no step yet), "training", "holding", "finished" (all steps done) or "closed"."""
         with self._touch():
             if self._closing:
                 return "closed"
             if self._finished:
                 return "finished"
-            if not self._thread.is_alive():
-                return "new"
-            return "training" if self._allowed else "holding"
+            if self._allowed:
+                return "training"
+            return "holding" if self.session.history else "new"
+
+    @property
+    def wished(self) -> dict:
+        """What the next step will take, by control; a schedule as its function. Raises nothing."""
+        return self.session.in_force | self._wishes
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the thread has ended with, not raised."""
+        return self._error
 
     @property
     def history(self) -> list[dict]:
@@ -192,18 +203,26 @@ class Live:
             return list(self.session.moves)
 
     def _order(self, what: str, name: str) -> None:
-        with self._touch():
+        with self._telling():
             if not self._thread.is_alive() and not self._closing:
                 self._thread.start()
             self._orders.append((what, name))
             self._ordered.add((what, name))
-            self._change.notify_all()
 
     def _touch(self):
         """The lock, as a context; raises what the thread ended with."""
         if self._error:
             raise self._error
         return self._change
+
+    @contextmanager
+    def _telling(self):
+        """The lock; afterwards whoever waits looks again, and the listener is called."""
+        with self._touch():
+            yield
+            self._change.notify_all()
+        if self.listener:
+            self.listener()
 
     def _run(self) -> None:
         try:
@@ -234,6 +253,8 @@ class Live:
             self.session.apply(*order)
             self._finished = False
         if not allowed:
+            if self.listener:
+                self.listener()
             return True
         for control, value in wishes.items():
             self.session.apply(control, value(self.session.training.step) if callable(value) else value)

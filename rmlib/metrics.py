@@ -1,8 +1,10 @@
-"""Exact metrics: entity-level precision, recall and F1 (seqeval, strict IOB2) and token accuracy."""
+"""Exact metrics: entity-level precision, recall and F1 (seqeval, strict IOB2), token accuracy, calibration."""
 
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
@@ -73,6 +75,43 @@ def type_confusion(gold: Tags, predicted: Tags) -> pd.DataFrame:
     flat = [[tag.split("-", 1)[-1] for tags in side for tag in tags] for side in (gold, predicted)]
     names = sorted(set(flat[0]) | set(flat[1]), key=lambda name: (name == "O", name))
     return pd.DataFrame(confusion_matrix(*flat, labels=names), index=names, columns=names)
+
+
+class Reliability(NamedTuple):
+    """`table`: a row a bin, columns `words`, `confidence` and `accuracy` (means, NaN in an empty bin); `error`: the
+    expected calibration error in [0, 1]."""
+
+    table: pd.DataFrame
+    error: float
+
+
+def reliability(confidence, right, bins: int = 10) -> Reliability:
+    """Are answers that are given with probability .9 right nine times in ten?
+
+    The expected calibration error is the mean distance between confidence and accuracy over bins of equal width,
+    weighted by their words (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
+
+    Args:
+        confidence: (words,) the probability of each answer, in [0, 1].
+        right: (words,) whether it is right.
+        bins: of equal width from 0 to 1; a confidence on an edge belongs to the bin above it.
+
+    Raises:
+        RmlibValueError: no word, lengths that differ, a confidence outside [0, 1], or no bin.
+    """
+    p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    if p.ndim != 1 or p.shape != hit.shape or not p.size:
+        raise RmlibValueError(f"confidence has shape {p.shape} and right {hit.shape}; expected (words,), at least 1")
+    if not (np.all(p >= 0) and np.all(p <= 1)):
+        raise RmlibValueError(f"confidences run from {p.min():g} to {p.max():g}; expected 0 to 1")
+    if bins < 1:
+        raise RmlibValueError(f"bins is {bins}; expected at least 1")
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    words, sure, good = (np.bincount(place, weights, minlength=bins) for weights in (None, p, hit))
+    some = np.maximum(words, 1)
+    table = pd.DataFrame({"words": words, "confidence": sure / some, "accuracy": good / some})
+    table.loc[words == 0, ["confidence", "accuracy"]] = np.nan
+    return Reliability(table, float(np.abs(sure - good).sum() / p.size))
 
 
 def _check(gold: Tags, predicted: Tags):

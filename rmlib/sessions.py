@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from .config import Config
+from .dice import DICE
 from .encoder import freeze
 from .errors import RmlibValueError
 from .objective import RewardObjective
 from .training import Training
-
-# One step at a time in a process: torch has one random generator, and two labs would share it in the middle of a step.
-STEPPING = threading.Lock()
 
 
 class Session:
@@ -79,7 +76,7 @@ class Session:
 
     def advance(self) -> dict | None:
         """One step; its row of the history, or None where the run has reached its end."""
-        with STEPPING:
+        with DICE:  # two labs would share the random numbers in the middle of a step
             step = next(self._steps, None)
         if step is None:
             return None
@@ -117,9 +114,9 @@ def write_history(session: Session, path) -> Path:
 def write_moves(session: Session, path) -> Path:
     """The moves as JSON, with the number of steps and the settings that the run began with; an infinite α is "inf"."""
     spelled = lambda value: "inf" if value == math.inf else value  # noqa: E731
-    config = asdict(session.training.config)
+    config, steps = asdict(session.training.config), len(session.history)  # first: a move may come while this is read
     moves = [move | {"value": spelled(move["value"])} for move in session.moves]
-    log = {"steps": len(session.history), "config": config | {"alpha": spelled(config["alpha"])}, "moves": moves}
+    log = {"steps": steps, "config": config | {"alpha": spelled(config["alpha"])}, "moves": moves}
     Path(path).write_text(json.dumps(log, indent=1, allow_nan=False) + "\n", encoding="utf8")
     return Path(path)
 

@@ -349,6 +349,9 @@ def test_the_listener_hears_every_step_and_the_end(live):
     live.listener = lambda: heard.append((len(live.session.history), threading.current_thread().name))
     live.step(3)
     live.wait()
-    assert heard == [(1, "rmlib live"), (2, "rmlib live"), (3, "rmlib live")]
+    assert [one for one in heard if one[1] == "rmlib live"] == [(n, "rmlib live") for n in (1, 2, 3)]
+    assert len(heard) == 4  # and the touch itself, from here
+    live.alpha = 3.0
+    assert heard[4:] == [(3, "MainThread")]
     live.close()
-    assert len(heard) == 4
+    assert len(heard) == 6

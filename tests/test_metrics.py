@@ -2,13 +2,14 @@
 
 import random
 
+import numpy as np
 import pytest
 from seqeval import metrics as seqeval
 from seqeval.scheme import IOB2
 from sklearn.metrics import accuracy_score
 
 from rmlib.errors import RmlibValueError
-from rmlib.metrics import entity_scores, report_table, token_accuracy, type_confusion
+from rmlib.metrics import entity_scores, reliability, report_table, token_accuracy, type_confusion
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -105,3 +106,41 @@ def test_lengths_that_do_not_fit_are_named(measure):
         measure([["O"], ["O", "O"]], [["O"], ["O"]])
     with pytest.raises(RmlibValueError, match="0 gold and 0 predicted sentences"):
         measure([], [])
+
+
+def test_calibration_against_scikit_learn():
+    from sklearn.calibration import calibration_curve
+
+    draw = np.random.default_rng(0)
+    p = np.round(draw.uniform(0.001, 0.999, 3000), 4) + 1e-5  # on no edge, where the two differ
+    right = draw.uniform(size=3000) < p**2
+    found = reliability(p, right, bins=10)
+    accuracy, confidence = calibration_curve(right, p, n_bins=10)
+    assert np.allclose(found.table["accuracy"], accuracy) and np.allclose(found.table["confidence"], confidence)
+    shares = np.histogram(p, np.arange(11) / 10)[0] / 3000
+    assert found.error == pytest.approx((shares * np.abs(accuracy - confidence)).sum())
+    assert reliability(p, draw.uniform(size=3000) < p).error < 0.03 < 0.1 < found.error
+
+
+def test_calibration_by_hand():
+    found = reliability([0.1, 0.9, 0.7, 1.0, 0.5], [False, True, True, True, False], bins=2)
+    assert found.table["words"].tolist() == [1, 4] and found.table["accuracy"].tolist() == [0, 0.75]
+    assert found.table["confidence"].tolist() == pytest.approx([0.1, 3.1 / 4])
+    assert found.error == pytest.approx(0.2 * 0.1 + 0.8 * 0.025)
+    table = reliability([0.95], [True]).table
+    assert table["words"].tolist() == [0] * 9 + [1] and table["accuracy"].isna().sum() == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "say"),
+    [
+        (([], []), "at least 1"),
+        (([0.5], [True, False]), "shape"),
+        (([1.5], [True]), "run from 1.5"),
+        (([float("nan")], [True]), "expected 0 to 1"),
+        (([0.5], [True], 0), "bins is 0"),
+    ],
+)
+def test_calibration_refuses_what_does_not_fit(arguments, say):
+    with pytest.raises(RmlibValueError, match=say):
+        reliability(*arguments)

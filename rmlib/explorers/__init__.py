@@ -4,7 +4,9 @@ from .entity_viewer import EntityViewer, render
 from .estimator_explorer import EstimatorExplorer
 from .gradient_explorer import GradientExplorer
 from .handshake import handshake
+from .instant_head import InstantHead
 from .landscape_explorer import LandscapeExplorer
+from .live_training import LiveTraining
 from .loss_explorer import LossExplorer
 from .reward_menu import RewardMenu
 
@@ -12,7 +14,9 @@ __all__ = [
     "EntityViewer",
     "EstimatorExplorer",
     "GradientExplorer",
+    "InstantHead",
     "LandscapeExplorer",
+    "LiveTraining",
     "LossExplorer",
     "RewardMenu",
     "handshake",

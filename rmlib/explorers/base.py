@@ -171,7 +171,8 @@ class Explorer:
             words = html.escape(f"This state cannot be drawn. {type(error).__name__}: {error}")
             self._image.value = f'<p role="alert"><strong>{words}</strong></p>'
             raise  # to `picture`
-        spoken = html.escape(self._drawn.text)  # told by a screen reader when it changes
-        self._image.value = (
-            f'{self._drawn.html}<p role="status" aria-live="polite" style="line-height:1.4">{spoken}</p>'
-        )
+        self._image.value = self._drawn.html + self._spoken(self._drawn.text)
+
+    def _spoken(self, text: str) -> str:
+        """The words under the picture, told by a screen reader when they change."""
+        return f'<p role="status" aria-live="polite" style="line-height:1.4">{html.escape(text)}</p>'

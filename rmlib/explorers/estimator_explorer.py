@@ -1,6 +1,5 @@
 """Why a baseline: a cloud of sampled gradients around the exact one, with bias and variance in numbers."""
 
-import threading
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from ..dice import seeded
 from ..plots import COLOURS, new_figure
 from ..sampling import BASELINES, METRICS, enumerated, estimated
 from .base import Explorer, buttons, control, menu, slider
@@ -26,7 +26,6 @@ SEEDS = range(10)
 LIMITS = (1.5, 2.5, 4, 6, 10, 16, 25, 40, 64, 100)  # of the axes, so that a small move of the cloud leaves them alone
 BOX = (0.095, 0.13, 0.485, 0.71)  # of the picture of the cloud in a figure of 8.8 × 4.2 inches
 TALL = BOX[3] * 4.2 / (BOX[2] * 8.8)  # the same unit both ways
-SEEDING = threading.Lock()  # torch has one seed for all threads
 
 
 class Truth(NamedTuple):
@@ -88,8 +87,7 @@ def gradients(samples: int, baseline: str, reward: str, model: str, seed: int) -
     labels, z = torch.tensor(LABELS), logits_of(model).float()
     one = torch.func.grad(lambda z: estimated(z, labels, 0, reward, samples, baseline))
     many = torch.func.vmap(one, randomness="different", chunk_size=CHUNK)
-    with SEEDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return many(z.expand(ESTIMATES, *z.shape)).flatten(1).double().numpy()
 
 

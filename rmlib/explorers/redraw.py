@@ -1,5 +1,6 @@
 """Drawing in the background: a control that moves faster than one can draw skips to its latest position."""
 
+import contextvars
 import threading
 from collections.abc import Callable
 
@@ -26,7 +27,9 @@ class Latest:
             self._waiting = [state]
             if not self._busy:
                 self._busy = True
-                threading.Thread(target=self._run, name="rmlib redraw", daemon=True).start()
+                # With the caller's context: ipykernel 7.0 looks there for the cell that a widget belongs to.
+                run = contextvars.copy_context().run
+                threading.Thread(target=run, args=(self._run,), name="rmlib redraw", daemon=True).start()
 
     def wait(self, timeout: float = 60.0) -> None:
         """Wait until the newest state is drawn.

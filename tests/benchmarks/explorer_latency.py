@@ -109,9 +109,11 @@ class Keys:
 
 
 def names() -> list[str]:
-    """The explorers of the kit that have a picture."""
+    """The explorers of the kit that have a picture and can be made of nothing."""
     found = vars(rmlib.explorers).items()
-    return sorted(name for name, one in found if inspect.isclass(one) and issubclass(one, Explorer))
+    pictured = [one for _, one in found if inspect.isclass(one) and issubclass(one, Explorer)]
+    needs = lambda one: [p for p in inspect.signature(one).parameters.values() if p.default is p.empty]  # noqa: E731
+    return sorted(one.__name__ for one in pictured if not needs(one))
 
 
 @contextmanager

@@ -34,6 +34,14 @@ class Lab:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
+    def end_kernels(self) -> None:
+        """Shut down every kernel, as the page's own list of kernels does: memory and processors are free again."""
+        for session in self.api("sessions"):
+            address = f"{self.url}api/sessions/{session['id']}"
+            headers = {"Authorization": f"token {self.token}"}
+            with urllib.request.urlopen(urllib.request.Request(address, headers=headers, method="DELETE"), timeout=30):
+                pass
+
 
 @contextlib.contextmanager
 def running_lab(folder: Path, *options: str, wait: float = 300, **variables: str):
@@ -115,7 +123,10 @@ def run_all(page, lab: Lab, notebook: str, timeout: float = 120):
         (session,) = (s for s in lab.api("sessions") if s["path"] == notebook)
         if session["kernel"]["execution_state"] == "idle":
             save(page, deadline)
-            stored = nbformat.read(lab.workbook / notebook, as_version=4)
+            try:
+                stored = nbformat.read(lab.workbook / notebook, as_version=4)
+            except nbformat.reader.NotJSONError:  # it is being written
+                continue
             cells = [cell for cell in stored.cells if cell.cell_type == "code" and cell.source.strip()]
             errors = [out for cell in cells for out in cell.outputs if out.output_type == "error"]
             assert not errors, f"{notebook}: {errors[0].ename}: {errors[0].evalue}"
@@ -123,3 +134,26 @@ def run_all(page, lab: Lab, notebook: str, timeout: float = 120):
                 return stored
         assert time.monotonic() < deadline, f"{notebook} still runs after {timeout} s"
         page.wait_for_timeout(300)
+
+
+# Every kind of control there is; what each is moved by is said in `move`.
+CONTROLS = ".widget-slider, .widget-dropdown, .widget-radio, .widget-checkbox, .widget-button"
+
+
+def move(control) -> None:
+    """One step: a slider by an arrow key, a button by Space. A menu opens with Space, but then it is the system's own
+    affair which keys move it, so it is moved the way Playwright does."""
+    kind = control.get_attribute("class")
+    if "widget-slider" in kind:
+        handle = control.locator(".noUi-handle")
+        last = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        handle.press("ArrowLeft" if last else "ArrowRight")
+    elif "widget-radio" in kind:  # arrow keys on a button or a closed menu are taken by JupyterLab
+        control.locator("input:not(:checked)").first.press("Space")
+    elif "widget-checkbox" in kind:
+        control.locator("input").press("Space")
+    elif "widget-button" in kind:
+        control.press("Space")
+    else:
+        menu = control.locator("select")
+        menu.select_option(index=1 if menu.evaluate("one => one.selectedIndex") == 0 else 0)

@@ -1,0 +1,20 @@
+"""Torch has one random generator in a process: whoever seeds it and draws does so here, one at a time."""
+
+import threading
+from contextlib import contextmanager
+
+import torch
+
+DICE = threading.RLock()  # held while random numbers are seeded and drawn, on whichever thread
+
+
+@contextmanager
+def seeded(seed: int):
+    """Random numbers of this seed inside; outside they go on as if nothing had been drawn.
+
+    Args:
+        seed: 0 or more.
+    """
+    with DICE, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

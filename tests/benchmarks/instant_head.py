@@ -1,0 +1,81 @@
+"""How long from a move of α or of the reward to a new head and its dev scores? Beside scikit-learn's fit of the same.
+
+    python -m tests.benchmarks.instant_head        # writes data/results/instant_head.csv
+
+For every reward 30 moves of α, to and fro over the stops of the slider, each from where the head stands; a move is
+`Head.fit` and `judge`: training on 20,000 words of the newswire, tagging and scoring its dev words. The last row is of
+moves of the reward at α = 1, in turn. scikit-learn's LogisticRegression (lbfgs) fits the same numbers at α = 0 three
+times in between: with its own settings, from zero, until it says that it has converged. The ratio is of medians.
+"""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from tqdm.auto import tqdm
+
+from rmlib.explorers.base import ALPHAS
+from rmlib.explorers.instant_head import newswire_features
+from rmlib.features import judge
+from rmlib.heads import Head
+from rmlib.rewards import REWARDS
+
+OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "instant_head.csv"
+MOVES, FITS = 30, 3
+
+
+def path(moves: int = MOVES) -> list[float]:
+    """Stops of the slider, up and down again."""
+    round_trip = [*ALPHAS, *ALPHAS[-2:0:-1]]
+    return [round_trip[(1 + i) % len(round_trip)] for i in range(moves)]
+
+
+def main() -> None:
+    train, dev = newswire_features()
+    head = Head(train.x, train.y, len(train.labels), train.lengths)
+
+    def move(alpha: float, reward: str) -> tuple[float, bool]:
+        start = perf_counter()
+        fit = head.fit(alpha, reward)
+        judge(fit.logits(dev.x), dev)
+        return (perf_counter() - start) * 1000, fit.converged
+
+    theirs, rows = [], []
+    names = list(REWARDS)
+    plans = {name: [(alpha, name) for alpha in path()] for name in names}
+    plans["each reward in turn, α = 1"] = [(1.0, names[i % len(names)]) for i in range(MOVES)]
+    for number, (name, plan) in enumerate(tqdm(plans.items())):
+        if number % (len(plans) // FITS) == 0:
+            start = perf_counter()
+            LogisticRegression(C=1 / (head.weight_decay * len(train.y)), max_iter=5000).fit(train.x.numpy(), train.y)
+            theirs.append((perf_counter() - start) * 1000)
+        head.weights = head.base
+        found = [move(*one) for one in plan]
+        took = [one for one, _ in found]
+        rows.append(
+            {
+                "moves": name,
+                "median ms": median(took),
+                "95 % ms": quantiles(took, n=20, method="inclusive")[-1],
+                "converged": sum(end for _, end in found) / len(found),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["scikit-learn ms"] = median(theirs)
+    table["ratio of medians"] = table["scikit-learn ms"] / table["median ms"]
+    about = f"python -m tests.benchmarks.instant_head; {MOVES} moves each; {len(train.x)} words of {train.x.shape[1]} "
+    about += f"numbers; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python {sys.version.split()[0]}"
+    about += "".join(f", {one} {version(one)}" for one in ("torch", "scikit-learn", "seqeval"))
+    with OUT.open("w", newline="", encoding="utf8") as file:
+        file.write(f"# {about}\n")
+        table.round(2).to_csv(file, index=False)
+    print(table.round(2).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""How long from a key to the new picture while BERT trains, when is α heard, and what does it cost to be watched?
+
+    python -m tests.benchmarks.live_latency
+
+prints a table and writes data/results/live_latency.csv.
+
+A real JupyterLab and Chromium; beside them on the same processors MiniLM trains on the newswire, 512 pieces a batch, as
+fast as it can. 50 moves of the α slider by the arrow keys. The page itself takes the time, from the keydown event to
+the moment when a picture with the new α stands in the output and is decoded; pictures that come of themselves do not
+count. Steps to the recorded α: the step that is under way at the move is the first.
+
+Watched against not: in the same run, stretches of steps with the widget shown and redrawn as ever take turns with
+stretches in which nobody hears of the steps (`live.listener` is None). Word pieces a second of training; the ratio is
+of a stretch watched to the mean of the two beside it. Below 1, watching costs.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from statistics import median, quantiles
+
+import nbformat
+import pandas as pd
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import sync_playwright
+
+from rmlib.explorers.base import ALPHAS, stop_name
+from tests.benchmarks.explorer_latency import opened
+from tests.browser.driver import running_lab
+
+OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "live_latency.csv"
+WARM_UP, MOVES, PAUSE = 3, 50, 500  # moves first and not counted; moves; ms after a move
+STRETCH, TURNS = 20, 5  # steps; stretches that are watched, each between two that are not
+LAB = """import json, threading, time
+from pathlib import Path
+from rmlib import corpora
+from rmlib.config import Config
+from rmlib.encoder import new_tagger
+from rmlib.explorers import LiveTraining
+from rmlib.live import Live
+from rmlib.training import Training
+from rmlib.watch import Watch
+
+corpus = corpora.newswire()
+tagger = new_tagger(corpus.tags)
+training = Training(tagger, tagger.encode(corpus.train).examples, Config(budget=512, epochs=100))
+live = Live(training, evaluate=Watch(tagger, corpus.dev[:100]), every=20)
+lab, moved, borders = LiveTraining(live), [], []
+lab._controls["alpha"].observe(lambda change: moved.append((len(live.history), change["new"])), "value")
+
+def take_turns():
+    folder = Path({folder!r})
+    while not (folder / "go").exists():
+        time.sleep(0.5)
+    heard = live.listener
+    for turn in range({stretches}):
+        live.listener = heard if turn % 2 else None
+        borders.append(len(live.history) + 1)  # the step under way is half of either
+        while len(live.history) < borders[-1] + {stretch}:
+            time.sleep(0.1)
+    live.pause()
+    live.wait()
+    (folder / "new").write_text(json.dumps({{"moved": moved, "borders": borders, "history": live.history}}))
+    (folder / "new").rename(folder / "done")
+
+threading.Thread(target=take_turns, daemon=True).start()
+lab.start()
+while len(live.history) < 5:
+    time.sleep(0.1)
+lab.widget"""
+# Waits for the next key, then for a picture whose alt text says the α; `window.measured` becomes the milliseconds.
+ARM = """wanted => {
+  const area = document.querySelector('.jp-CodeCell .jp-Cell-outputArea');
+  let start = null;
+  document.addEventListener('keydown', () => { start = performance.now(); }, {capture: true, once: true});
+  window.measured = new Promise((resolve, reject) => {
+    const look = async () => {
+      const now = area.querySelector('img');
+      if (start === null || !now || !now.alt.includes(wanted)) return;
+      try { await now.decode(); } catch { return; }  // replaced before it was decoded: the next one counts
+      observer.disconnect();
+      resolve(performance.now() - start);
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(area, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']});
+    setTimeout(() => reject(new Error('no picture with ' + wanted + ' after 20 s')), 20000);
+  });
+}"""
+
+
+def move(page, turn: int) -> float:
+    """Milliseconds from the key to the picture; five stops up, five down."""
+    handle = page.locator(".jp-CodeCell .noUi-handle").first
+    step = 1 if turn // 5 % 2 == 0 else -1
+    stop = round(float(handle.get_attribute("aria-valuenow"))) + step
+    handle.focus()
+    page.evaluate(ARM, f"The next: α = {stop_name(ALPHAS[stop])},")
+    page.keyboard.press("ArrowRight" if step > 0 else "ArrowLeft")
+    milliseconds = page.evaluate("() => window.measured")
+    page.wait_for_timeout(PAUSE + 37 * (turn % 7))  # not in step with the training
+    return milliseconds
+
+
+def steps_until_heard(moved: list, history: list[dict]) -> list[int]:
+    """For each move (steps done, α): how many steps until the first with that α, the one under way included; of a
+    move that was overtaken by the next one, how many until that."""
+    ends = [done for done, _ in moved[1:]] + [len(history)]
+    alphas = [row["alpha"] for row in history]
+    return [
+        (alphas[done : end + 1].index(alpha) if alpha in alphas[done : end + 1] else end - done) + 1
+        for (done, alpha), end in zip(moved, ends, strict=True)
+    ]
+
+
+def ratios(borders: list[int], history: list[dict]) -> tuple[list[float], list[float]]:
+    """Pieces a second of every stretch, and of each that is watched against its two neighbours."""
+    rates = []
+    for begin in borders:
+        rows = history[begin - 1 : begin + STRETCH]
+        seconds = [one["seconds"] - last["seconds"] for last, one in pairwise(rows)]
+        rates.append(sum(row["pieces"] for row in rows[1:]) / sum(seconds))
+    return rates, [2 * rates[k] / (rates[k - 1] + rates[k + 1]) for k in range(1, len(rates) - 1, 2)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--shots", type=Path, metavar="FOLDER", help="also keep a picture of the page there")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    executable = os.environ.get("RMLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        folder, lessons = Path(folder), Path(folder) / "notebooks"
+        lessons.mkdir()
+        source = LAB.format(folder=str(folder), stretches=2 * TURNS + 1, stretch=STRETCH)
+        nbformat.write(new_notebook(cells=[new_code_cell(source)]), lessons / "live.ipynb")
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        # As a reader has it: the kernel takes as many threads as there are processors.
+        with (
+            running_lab(folder, "--notebooks", str(lessons), OMP_NUM_THREADS=str(os.cpu_count())) as lab,
+            opened(browser, lab, "live.ipynb") as page,
+        ):
+            times = [move(page, turn) for turn in range(WARM_UP + MOVES)][WARM_UP:]
+            print(f"median {median(times):.0f} ms, slowest {max(times):.0f} ms", flush=True)
+            if options.shots:
+                page.screenshot(path=options.shots / "live.png")
+            (folder / "go").touch()
+            while not (folder / "done").exists():
+                time.sleep(0.5)
+            told = json.loads((folder / "done").read_text())
+        engine = browser.version
+        browser.close()
+    heard = steps_until_heard(told["moved"][-MOVES:], told["history"])
+    rates, watched = ratios(told["borders"], told["history"])
+    row = {
+        "median ms": f"{median(times):.0f}",
+        "95 % ms": f"{quantiles(times, n=20, method='inclusive')[-1]:.0f}",
+        "slowest ms": f"{max(times):.0f}",
+        "steps until heard, most": max(heard),
+        "pieces/s unwatched": f"{median(rates[::2]):.0f}",
+        "pieces/s watched": f"{median(rates[1::2]):.0f}",
+        "ratio": f"{median(watched):.3f}",
+        "lowest": f"{min(watched):.3f}",
+        "highest": f"{max(watched):.3f}",
+        "load": f"{os.getloadavg()[0]:.1f}",
+    }
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    about = f"python -m tests.benchmarks.live_latency; {MOVES} moves, {TURNS} stretches of {STRETCH} steps watched; "
+    about += f"{os.cpu_count()} processors; Chromium {engine}, Python {sys.version.split()[0]}"
+    about += "".join(f", {one} {version(one)}" for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch"))
+    with options.out.open("w", newline="", encoding="utf8") as file:
+        file.write(f"# {about}\n")
+        pd.DataFrame([row]).to_csv(file, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Every lesson in a real browser: it opens, all its cells run, and each of its widgets is moved and answers."""
+
+import shutil
+import time
+
+import pytest
+from driver import CONTROLS, move, open_notebook, run_all, running_lab
+
+from rmlib.workbook import places
+
+LESSONS = sorted(places()[0].glob("*.ipynb"))
+assert LESSONS
+WIDGET = "application/vnd.jupyter.widget-view+json"
+# Controls that act on what comes later, or on another control: nothing has to change at once but themselves. (The
+# snapshot that is chosen is the one just kept, so to go back to it is to stay.)
+QUIET = {"only those that differ", "steps/s ≤", "snapshot", "go back"}
+
+SHOWN = """cell => [...cell.querySelectorAll('.widget-html-content, option')].map(part =>
+  part.textContent + [...part.querySelectorAll('img')].map(image => image.src).join()
+).join()"""
+RUN_SECONDS = 400  # lesson 04 on one busy core; a quiet machine takes a quarter of it
+
+
+@pytest.fixture(scope="module")
+def school(browser, tmp_path_factory):
+    """A server on the kit's own workbook, and beside each lesson a copy with its solutions."""
+    with running_lab(tmp_path_factory.mktemp("school"), RMLIB_PROFILE="quick") as lab:
+        for lesson in LESSONS:
+            shutil.copy(lesson, lab.workbook / solved(lesson))
+        yield lab
+
+
+@pytest.fixture
+def ending(school):
+    """Afterwards no kernel is left to take time from the next lesson."""
+    yield
+    school.end_kernels()
+
+
+def solved(lesson) -> str:
+    return f"solved_{lesson.name}"
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_the_lesson_of_the_workbook_opens(browser_page, school, ending, lesson):
+    open_notebook(browser_page, school, lesson.name)
+    assert browser_page.locator(".jp-RenderedMarkdown h1").first.inner_text()
+    assert browser_page.locator(".jp-Dialog").count() == 0
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_all_cells_run_and_every_widget_answers(browser_page, school, ending, lesson):
+    open_notebook(browser_page, school, solved(lesson))
+    stored = run_all(browser_page, school, solved(lesson), timeout=RUN_SECONDS)
+    assert any("widget" in cell.source for cell in stored.cells), "a lesson without a widget"
+    for number, cell in enumerate(stored.cells):
+        if any(WIDGET in output.get("data", {}) for output in cell.get("outputs", [])):
+            try_widget(browser_page, number)
+
+
+def try_widget(page, number: int) -> None:
+    """Move every control of the widget in a cell, by the keyboard, and see that something answers."""
+    cell = page.locator(f".jp-Cell[data-windowed-list-index='{number}']")
+    cell.scroll_into_view_if_needed()
+    cell.locator(".jupyter-widgets").first.wait_for(timeout=30_000)
+    controls = cell.locator(CONTROLS)
+    if not controls.count():  # the handshake: the browser answers without a reader
+        cell.get_by_text("[OK]").wait_for(timeout=30_000)
+    for control in controls.all():
+        name = control.inner_text().splitlines()[0]
+        if control.locator("option").count() == 1:  # a menu of one
+            continue
+        before = settled(page, cell)
+        move(control)
+        if name not in QUIET:
+            wait_for_change(page, cell, before, f"cell {number}: {name!r} was moved and nothing answered")
+    assert cell.locator("[role=alert]").count() == 0
+
+
+def shown(cell) -> str:
+    """All words and pictures of a widget, and what its menus offer; not where the controls stand."""
+    return cell.evaluate(SHOWN)
+
+
+def settled(page, cell) -> str:
+    """The same, when it has stood still for a while: formulas are set late, and a training may go on."""
+    now = shown(cell)
+    for _ in range(20):
+        page.wait_for_timeout(300)
+        before, now = now, shown(cell)
+        if before == now:
+            break
+    return now
+
+
+def wait_for_change(page, cell, before: str, complaint: str) -> None:
+    end = time.monotonic() + 20
+    while shown(cell) == before:
+        assert time.monotonic() < end, complaint
+        page.wait_for_timeout(50)
