@@ -3,9 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable
-from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 
 
@@ -68,15 +66,3 @@ class Descent:
         self.slope = float((self.gradient * self.direction).sum())
         self.left = -self.slope / 2
         self.done = self.left <= self.tolerance
-
-
-@contextmanager
-def one_thread():
-    """Compute on one thread of the processor: sums in one order, and nothing to wait for where a training runs beside
-    it. The products here are too small to gain much from a second one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from . import assets
 from .batches import CASES, IGNORE, Encoded, batches, collate, encode
 from .corpora import Sentence
+from .decoding import decode
 from .dice import seeded
 from .errors import RmlibError, RmlibValueError
 
@@ -97,32 +98,6 @@ class Tagger(Classifier):
                 found[i] = [self.labels[k] for k in decode(z[kept], self.labels)]
         self.model.train(was_training)
         return found
-
-
-def decode(logits: Tensor, tags: list[str]) -> list[int]:
-    """The most probable well-formed tag sequence: an I- tag only after B- or I- of the same type (Viterbi 1967).
-
-    Args:
-        logits: (words, tags).
-
-    Returns:
-        one index into `tags` a word.
-    """
-    greedy = logits.argmax(-1).tolist()
-    allowed = torch.tensor([[not b.startswith("I-") or a[1:] == b[1:] for b in tags] for a in tags])
-    if all(allowed[a, b] for a, b in zip([tags.index("O"), *greedy], greedy, strict=False)):
-        return greedy  # the best tag of each word is already well formed, so no other sequence beats it
-    step = torch.where(allowed, 0.0, -torch.inf)
-    scores = logits.log_softmax(-1)
-    best, back = scores[0] + step[tags.index("O")], []
-    for score in scores[1:]:
-        best, came_from = (best[:, None] + step).max(0)
-        best = best + score
-        back.append(came_from)
-    path = [int(best.argmax())]
-    for came_from in reversed(back):
-        path.append(int(came_from[path[-1]]))
-    return path[::-1]
 
 
 def new_tagger(tags: list[str], encoder: str = "minilm", dropout: float = 0.1, seed: int = 0) -> Tagger:

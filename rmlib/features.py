@@ -24,10 +24,11 @@ from tqdm.auto import tqdm
 from .assets import cache_dir
 from .batches import IGNORE, Encoded, batches, collate
 from .corpora import Sentence
-from .descent import one_thread
+from .decoding import well_formed
 from .encoder import Classifier, Tagger
 from .errors import RmlibValueError
 from .metrics import Reliability, entity_scores, reliability
+from .threads import one_thread
 
 MOST = 20_000  # words to train on: with more, a head would take longer than a hand waits
 _KNOWN: dict[str, tuple[Tensor, Tensor]] = {}  # by key, in this process
@@ -139,34 +140,6 @@ def judge(logits: Tensor, features: Features) -> Judged:
     gold = [list(sentence.tags) for sentence in features.sentences]
     calibration = reliability(confidence.clamp(0, 1).numpy(), (found == features.y).numpy())
     return Judged(entity_scores(gold, tags), tags, calibration)
-
-
-def well_formed(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
-    """What `encoder.decode` gives for each sentence, for all of them at once: (words,) indices into `tags`.
-
-    logits: (words, tags), sentence after sentence.
-    """
-    allowed = torch.tensor([[not b.startswith("I-") or a[1:] == b[1:] for b in tags] for a in tags])
-    step = torch.where(allowed, 0.0, -torch.inf).to(logits.dtype)
-    sizes = torch.tensor(lengths)
-    there = torch.arange(max(lengths, default=0)) < sizes[:, None]  # (sentences, longest)
-    scores = logits.new_zeros(*there.shape, len(tags))  # after the end all tags are as good
-    scores[there] = logits.log_softmax(-1)
-    best, back = step[tags.index("O")].expand(len(lengths), -1), []
-    for k in range(there.shape[1]):
-        came = best[:, :, None] + step
-        longer, came_from = came.max(1)
-        ended = ~there[:, k, None]  # stay on the tag of the last word
-        came_from = torch.where(ended, torch.arange(len(tags)), came_from) if k else came_from
-        first = step[tags.index("O")] if k == 0 else longer
-        best = torch.where(ended, best, first + scores[:, k])
-        back.append(came_from)
-    found = torch.zeros(there.shape, dtype=torch.long)
-    at = best.argmax(-1)
-    for k in reversed(range(there.shape[1])):
-        found[:, k] = at
-        at = back[k].gather(1, at[:, None])[:, 0]
-    return found[there]
 
 
 def some(sentences: list[Sentence], most: int = MOST) -> list[Sentence]:

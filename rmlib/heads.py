@@ -17,12 +17,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .descent import Descent, one_thread
+from .descent import Descent
 from .dice import seeded
 from .errors import RmlibValueError
 from .objective import Loss, RewardObjective
 from .rewards import Reward, find
 from .sampling import NO_WORD
+from .threads import one_thread
 
 EVALUATIONS, STEPS = 16, 8  # of a move: budgets are counted and never timed, so that the same moves give the same head
 BATCH = 4096  # words, for rewards that are too dear on all of them

@@ -20,6 +20,7 @@ from time import perf_counter
 
 from .errors import RmlibValueError
 from .sessions import Session
+from .threads import usual_threads
 from .training import Training
 
 
@@ -225,6 +226,7 @@ class Live:
             self.listener()
 
     def _run(self) -> None:
+        usual_threads()
         try:
             while self._turn():
                 pass

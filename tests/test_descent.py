@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize, rosen, rosen_der
 
-from rmlib.descent import Descent, one_thread
+from rmlib.descent import Descent
 
 
 def run(descent, function, most=2000):
@@ -50,11 +50,3 @@ def test_a_step_into_nowhere_is_taken_back():
     assert own.done and np.all(np.diff(own.path) < 0)
     (w,) = own.w.tolist()
     assert 2 * w + 1 / (1.2 - w) == pytest.approx(0, abs=1e-5)
-
-
-def test_one_thread_is_given_back_even_after_an_error():
-    before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), one_thread():
-        assert torch.get_num_threads() == 1
-        raise ZeroDivisionError
-    assert torch.get_num_threads() == before

@@ -13,7 +13,8 @@ from rmlib import assets
 from rmlib.batches import collate, encode_texts
 from rmlib.config import Config
 from rmlib.corpora import Sentence
-from rmlib.encoder import EncoderError, decode, freeze, load_tagger, new_classifier, new_tagger
+from rmlib.decoding import decode
+from rmlib.encoder import EncoderError, freeze, load_tagger, new_classifier, new_tagger
 from rmlib.errors import RmlibError, RmlibValueError
 from rmlib.training import Training
 

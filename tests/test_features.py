@@ -10,9 +10,10 @@ from sklearn.decomposition import PCA
 from rmlib import features as room
 from rmlib.batches import encode_texts
 from rmlib.corpora import Sentence
-from rmlib.encoder import decode, new_tagger
+from rmlib.decoding import decode, well_formed
+from rmlib.encoder import new_tagger
 from rmlib.errors import RmlibValueError
-from rmlib.features import Features, features, hidden_states, judge, some, well_formed
+from rmlib.features import Features, features, hidden_states, judge, some
 from rmlib.metrics import entity_scores
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
