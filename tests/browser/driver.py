@@ -156,4 +156,4 @@ def move(control) -> None:
         control.press("Space")
     else:
         menu = control.locator("select")
-        menu.select_option(index=1 if menu.evaluate("one => one.selectedIndex") == 0 else 0)
+        menu.select_option(index=0 if menu.evaluate("one => one.selectedIndex") == 1 else 1)

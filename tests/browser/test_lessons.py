@@ -1,10 +1,12 @@
 """Every lesson in a real browser: it opens, all its cells run, and each of its widgets is moved and answers."""
 
+import re
 import shutil
 import time
 
 import pytest
 from driver import CONTROLS, move, open_notebook, run_all, running_lab
+from playwright.sync_api import expect
 
 from rmlib.workbook import places
 
@@ -15,10 +17,13 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # snapshot that is chosen is the one just kept, so to go back to it is to stay.)
 QUIET = {"only those that differ", "steps/s ≤", "snapshot", "go back"}
 
-SHOWN = """cell => [...cell.querySelectorAll('.widget-html-content, option')].map(part =>
+SHOWN = """cell => [...cell.querySelectorAll(
+  '.widget-html-content, .widget-htmlmath-content, option'
+)].map(part =>
   part.textContent + [...part.querySelectorAll('img')].map(image => image.src).join()
 ).join()"""
 RUN_SECONDS = 400  # lesson 04 on one busy core; a quiet machine takes a quarter of it
+ANSWER_SECONDS = 90  # a sweep over α on a slow machine; most controls answer in a tenth of a second
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +69,11 @@ def try_widget(page, number: int) -> None:
     cell.scroll_into_view_if_needed()
     cell.locator(".jupyter-widgets").first.wait_for(timeout=30_000)
     controls = cell.locator(CONTROLS)
-    if not controls.count():  # the handshake: the browser answers without a reader
-        cell.get_by_text("[OK]").wait_for(timeout=30_000)
+    # Progress bars have none, nor has the handshake, which the browser answers without a reader.
+    controls.or_(cell.locator(".widget-hprogress")).or_(cell.get_by_text("[OK]")).first.wait_for(timeout=60_000)
+    settled(page, cell)  # by then all of them are there
     for control in controls.all():
-        name = control.inner_text().splitlines()[0]
+        name = named(control)
         if control.locator("option").count() == 1:  # a menu of one
             continue
         before = settled(page, cell)
@@ -75,6 +81,13 @@ def try_widget(page, number: int) -> None:
         if name not in QUIET:
             wait_for_change(page, cell, before, f"cell {number}: {name!r} was moved and nothing answered")
     assert cell.locator("[role=alert]").count() == 0
+
+
+def named(control) -> str:
+    """The label of a control. It is there from the start, but a page that is busy shows it late."""
+    control.scroll_into_view_if_needed()
+    expect(control).to_have_text(re.compile(r"\S"), timeout=30_000, use_inner_text=True)
+    return control.inner_text().splitlines()[0]
 
 
 def shown(cell) -> str:
@@ -94,7 +107,7 @@ def settled(page, cell) -> str:
 
 
 def wait_for_change(page, cell, before: str, complaint: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + ANSWER_SECONDS
     while shown(cell) == before:
         assert time.monotonic() < end, complaint
         page.wait_for_timeout(50)
