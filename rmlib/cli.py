@@ -1,4 +1,4 @@
-"""The command line: rmlib lab | workbook | fetch | train | predict.
+"""The command line: rmlib lab | workbook | fetch | train | predict | study.
 
 What a command needs is imported inside it, so that help is quick.
 """
@@ -174,6 +174,23 @@ def predict_command(
     tags = load_tagger(model).tag([words])[0]
     for kind, start, end in entities(tags):
         print(f"{kind}\t{' '.join(words[start:end])}")
+
+
+@app.command("study")
+def study_command(
+    name: Annotated[str, typer.Argument(help="sentiment or ner.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0 up.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="The table; data/results/NAME.csv if left out.", show_default=False)
+    ] = None,
+) -> None:
+    """Fill the table of a study. A study that was cut off goes on when the same command is given again."""
+    from .corpora import data_dir
+    from .studies import fill, find_study
+
+    study = find_study(name, seeds)
+    path = out or data_dir() / "results" / f"{name}.csv"
+    print(f"{path}: {len(fill(study, path))} runs")
 
 
 def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: bool) -> Path:

@@ -2,12 +2,11 @@
 
 import html
 import threading
-from typing import NamedTuple
 
 import ipywidgets
 
-from ..corpora import entities
 from ..errors import RmlibValueError
+from ..mistakes import Mark, compare
 from ..plots import Picture
 
 # Dark text on a light ground in either theme. The type is always written out too, so no colour has to be read.
@@ -21,45 +20,6 @@ LOOKS = {
     "invented": ("✗ invented", "3px double #B03A00"),
     "missed": ("✗ missed", "2px dotted #B03A00"),
 }
-
-
-class Mark(NamedTuple):
-    """An entity as it is drawn: words start to end (excluded), its type, a key of `LOOKS`, and whether the tagging
-    before had it too."""
-
-    start: int
-    end: int
-    type: str
-    verdict: str
-    new: bool
-
-
-def compare(gold: list[str], found: list[str], before: list[str] | None = None) -> list[Mark]:
-    """The entities of a tagging, judged against gold, and the gold entities that it misses, in order.
-
-    An entity is "right" when type, start and end are; "type" when start and end are; "boundary" when it shares a word
-    with a gold entity; else "invented". A gold entity that shares no word with any is "missed".
-
-    Args:
-        gold, found: IOB2 tags of one sentence.
-        before: the tagging that `new` is measured from; None: nothing is new.
-    """
-    right, mine = entities(gold), entities(found)
-    old = mine if before is None else entities(before)
-    marks = []
-    for kind, start, end in mine:
-        near = [g for g in right if g[1] < end and start < g[2]]
-        if (kind, start, end) in near:
-            verdict = "right"
-        elif any(g[1:] == (start, end) for g in near):
-            verdict = "type"
-        else:
-            verdict = "boundary" if near else "invented"
-        marks.append(Mark(start, end, kind, verdict, (kind, start, end) not in old))
-    for kind, start, end in right:
-        if not any(m[1] < end and start < m[2] for m in mine):
-            marks.append(Mark(start, end, kind, "missed", False))
-    return sorted(marks)
 
 
 def render(words: list[str], taggings: dict[str, list[str]]) -> str:

@@ -1,0 +1,51 @@
+"""The table of the sentiment study: its rows can be made again, and its effects are those of the answers in it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rmlib.assets import AssetError
+from rmlib.sentiment import make_split
+from rmlib.sentiment_study import answers, effect, one_run, sentiment_study, strongest_control
+from rmlib.trials import CONTROLS, METHODS
+
+
+@pytest.fixture(scope="module")
+def table():
+    try:
+        make_split("clean", 0)
+    except AssetError as error:
+        pytest.skip(f"the tweets cannot be had: {error}")
+    methods = ("ce", "ce, tuned threshold", "soft_f1")
+    runs = [{"condition": "10 % negative", "seed": seed, "method": method} for seed in (0, 1, 2) for method in methods]
+    return pd.DataFrame(run | one_run(**run) for run in runs)
+
+
+def test_the_study_crosses_conditions_seeds_and_methods():
+    runs = sentiment_study(2).runs
+    assert len(runs) == 10 * 2 * len(METHODS) and runs[0] == {"condition": "clean", "seed": 0, "method": "ce"}
+
+
+def test_what_is_packed_in_a_row_gives_its_scores(table):
+    for _, row in table.iterrows():
+        items, y, found = answers(row["condition"], row["seed"], row["predicted"])
+        assert (found == y).mean() == pytest.approx(row["accuracy"]) and len(items) == len(found)
+
+
+def test_a_run_is_the_same_when_it_is_made_again(table):
+    again = one_run("10 % negative", 1, "soft_f1")
+    assert again == {name: table.iloc[5][name] for name in again}
+
+
+def test_the_effect_is_the_mean_difference_of_the_measure(table):
+    f1 = table.pivot(index="seed", columns="method", values="f1")
+    found = effect(table, "10 % negative", "ce", "ce, tuned threshold")
+    assert found.mean == pytest.approx(np.mean(f1["ce, tuned threshold"] - f1["ce"]))
+    assert found.low <= found.mean <= found.high
+    wide = effect(table, "10 % negative", "ce", "ce, tuned threshold", confidence=0.999)
+    assert wide.low <= found.low and wide.high >= found.high
+
+
+def test_the_strongest_control_is_chosen_by_validation(table):
+    best = table[table["method"].isin(list(CONTROLS))].groupby("method")["validation"].mean().idxmax()
+    assert strongest_control(table, "10 % negative") == best
