@@ -65,9 +65,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts of a condition and seed. Test labels are clean; the others are as the condition says."""
+    """The three parts of a condition and seed. The test labels are clean, the others as the condition says."""
 
-    condition: str
+    condition: Condition
     seed: int
     train: Part
     validation: Part
@@ -75,7 +75,7 @@ class Split:
 
     @property
     def measure(self) -> str:
-        return CONDITIONS[self.condition].measure
+        return self.condition.measure
 
 
 @lru_cache(maxsize=1)
@@ -104,15 +104,20 @@ def groups(texts: list[str]) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def make_split(condition: str, seed: int) -> Split:
+def make_split(condition: str | Condition, seed: int) -> Split:
     """Training, validation and test tweets, and the noise on the labels of the first two.
 
+    Args:
+        condition: a name in `CONDITIONS`, or one of your own.
+        seed: of the parts and of the noise.
+
     Raises:
-        RmlibValueError: a condition that is not in `CONDITIONS`.
+        RmlibValueError: a name that is not in `CONDITIONS`.
     """
-    if condition not in CONDITIONS:
+    if isinstance(condition, str) and condition not in CONDITIONS:
         raise RmlibValueError(f"condition {condition!r} is not known; {nearest(condition, CONDITIONS)}")
-    one, rng = CONDITIONS[condition], np.random.default_rng(seed)
+    one = CONDITIONS[condition] if isinstance(condition, str) else condition
+    rng = np.random.default_rng(seed)
     x, mean, group = everything()
     truth = (mean <= NEGATIVE).astype(int)
     # Whole groups, in the shares 44, 23 and 33 %; the same for every condition of a seed.
@@ -125,7 +130,7 @@ def make_split(condition: str, seed: int) -> Split:
         parts.append(Part(x[kept], y, kept))
     centre = parts[0].x.mean(0)
     scale = (parts[0].x - centre).square().mean().sqrt()
-    return Split(condition, seed, *(Part((part.x - centre) / scale, part.y, part.tweets) for part in parts))
+    return Split(one, seed, *(Part((part.x - centre) / scale, part.y, part.tweets) for part in parts))
 
 
 def _draw(order: np.ndarray, truth: np.ndarray, size: int | None, share: float | None) -> np.ndarray:

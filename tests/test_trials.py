@@ -24,7 +24,7 @@ def toy(seed: int, flip: float = 0.3, n: int = 300, width: int = 20, test: int =
         y = (x @ truth > 0).astype(int)
         y = y if number == 2 else np.where(rng.random(size) < flip, 1 - y, y)
         parts.append(Part(torch.from_numpy(x).float(), y, np.arange(size) + 10_000 * number))
-    return Split("clean", seed, *parts)
+    return Split(Condition(), seed, *parts)
 
 
 def test_every_method_has_the_same_number_of_trials():
@@ -88,7 +88,9 @@ def test_a_planted_leak_is_caught():
     assert leaks(toy(1), METHODS["soft_f1"], cheat) == ["threshold"]
     split = toy(1)
     twice = Part(split.test.x, split.test.y, split.test.tweets - 20_000)
-    assert leaks(Split("clean", 1, split.train, split.validation, twice), CONTROLS["ce"]) == ["tweet 0 in two parts"]
+    assert leaks(Split(Condition(), 1, split.train, split.validation, twice), CONTROLS["ce"]) == [
+        "tweet 0 in two parts"
+    ]
 
 
 def far_and_near(seed: int, flip: float) -> Split:
@@ -100,7 +102,7 @@ def far_and_near(seed: int, flip: float) -> Split:
         x = kinds[rng.integers(4, size=size)] * np.where(y == 1, 1, -1)[:, None]
         y = y if number == 2 else np.where(rng.random(size) < flip, 1 - y, y)
         parts.append(Part(torch.from_numpy(x).float(), y, np.arange(size) + 10_000 * number))
-    return Split("clean", seed, *parts)
+    return Split(Condition(), seed, *parts)
 
 
 def plain(split: Split, alpha: float, steps: int = 300) -> float:

@@ -8,6 +8,7 @@ from .instant_head import InstantHead
 from .landscape_explorer import LandscapeExplorer
 from .live_training import LiveTraining
 from .loss_explorer import LossExplorer
+from .noise_explorer import NoiseExplorer
 from .reward_menu import RewardMenu
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LandscapeExplorer",
     "LiveTraining",
     "LossExplorer",
+    "NoiseExplorer",
     "RewardMenu",
     "handshake",
     "render",
