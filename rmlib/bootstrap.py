@@ -5,6 +5,7 @@ both then drops out of the difference. Resampling is scipy's; what is written he
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +114,12 @@ def f1(n) -> np.ndarray:
 MEASURES = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "f1": f1}
 
 
+@lru_cache(maxsize=1)
+def _often(items: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each item comes in each of the draws, (resamples, items)."""
+    return np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=resamples).astype(float)
+
+
 class Pair(NamedTuple):
     """One seed: the numbers of its test items, and `counts` of each item, (items, 4), under a control and a method."""
 
@@ -140,15 +147,14 @@ def over_seeds_and_items(
     """
     if not pairs or any(not len(one.items) == len(one.control) == len(one.method) for one in pairs):
         raise RmlibValueError(f"{len(pairs)} pairs; expected at least 1, and one row of counts an item in each")
-    rng, most = np.random.default_rng(seed), 1 + max(int(np.max(pair.items)) for pair in pairs)
-    often = rng.multinomial(most, np.full(most, 1 / most), size=resamples).astype(float)
+    often = _often(1 + max(int(np.max(pair.items)) for pair in pairs), resamples, seed)
 
     def difference(pair: Pair, weights: np.ndarray) -> np.ndarray:
         """weights: (draws, items of this seed)."""
         return measure(weights @ pair.method) - measure(weights @ pair.control)
 
     drawn = np.stack([difference(pair, often[:, pair.items]) for pair in pairs], 1)  # (resamples, seeds)
-    seeds = rng.integers(len(pairs), size=drawn.shape)
+    seeds = np.random.default_rng([seed, 1]).integers(len(pairs), size=drawn.shape)
     draws = np.take_along_axis(drawn, seeds, 1).mean(1)
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     whole = [difference(pair, np.ones((1, len(pair.items))))[0] for pair in pairs]

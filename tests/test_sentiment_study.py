@@ -6,7 +6,15 @@ import pytest
 
 from rmlib.assets import AssetError
 from rmlib.sentiment import make_split
-from rmlib.sentiment_study import answers, effect, one_run, sentiment_study, strongest_control
+from rmlib.sentiment_study import (
+    against_controls,
+    answers,
+    effect,
+    one_run,
+    sentiment_study,
+    strongest_control,
+    verdict,
+)
 from rmlib.trials import CONTROLS, METHODS
 
 
@@ -46,6 +54,16 @@ def test_the_effect_is_the_mean_difference_of_the_measure(table):
     assert wide.low <= found.low and wide.high >= found.high
 
 
-def test_the_strongest_control_is_chosen_by_validation(table):
-    best = table[table["method"].isin(list(CONTROLS))].groupby("method")["validation"].mean().idxmax()
+def test_the_strongest_control_is_the_one_that_is_hardest_to_beat(table):
+    best = table[table["method"].isin(list(CONTROLS))].groupby("method")["f1"].mean().idxmax()
     assert strongest_control(table, "10 % negative") == best
+
+
+def test_against_controls_and_its_verdict(table):
+    found = against_controls(table, ["10 % negative"], ["soft_f1"])
+    row = found.iloc[0]
+    assert len(found) == 1 and row["all_low"] == row["low"] <= row["difference"] <= row["high"] == row["all_high"]
+    assert verdict(found).startswith("1 comparisons with the strongest control: ") and "soft_f1" in verdict(found)
+    found = pd.concat([found, found, found], ignore_index=True)
+    found["all_low"], found["all_high"] = [0.1, -0.2, -0.1], [0.3, -0.1, 0.1]
+    assert "1 won, 1 lost, 1 undecided" in verdict(found)

@@ -1,0 +1,32 @@
+"""A forest plot: differences with their intervals, one under the other, and a line at no difference."""
+
+import pandas as pd
+
+from .plots import LINES, Picture, new_figure, show
+
+MARKERS = ("o", "D", "s", "^", "v", "P")
+
+
+def forest(found: pd.DataFrame, title: str) -> Picture:
+    """The differences of a table as `sentiment_study.against_controls` makes it, a row each.
+
+    The thick line is the 95 % interval, the thin one the interval that holds together with all others.
+    """
+    figure = new_figure(8.6, 1.2 + 0.27 * len(found))
+    axes, methods = figure.axes[0], list(dict.fromkeys(found["method"]))
+    for row, one in enumerate(found.itertuples()):
+        kind = methods.index(one.method) % len(MARKERS)
+        look = {"color": LINES[kind]["color"], "linestyle": "-"}
+        axes.plot([one.all_low, one.all_high], [row, row], linewidth=1, **look)
+        axes.plot([one.low, one.high], [row, row], linewidth=3.5, **look)
+        axes.plot([one.difference], [row], MARKERS[kind], markersize=7, markeredgecolor="white", color=look["color"])
+    axes.axvline(0, color="black", linewidth=1, linestyle="--")
+    names = [f"{one.condition}: {one.method}" for one in found.itertuples()]
+    axes.set(yticks=range(len(found)), yticklabels=names, ylim=(len(found) - 0.4, -0.6))
+    axes.set_xlabel("difference from the strongest control (thick: 95 % each, thin: 95 % all together)")
+    axes.set_title(title, fontsize=11, loc="left")
+    told = [
+        f"{name} {one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+        for name, one in zip(names, found.itertuples(), strict=True)
+    ]
+    return show(figure, f"{title}. Difference from the strongest control and 95 % interval. {'; '.join(told)}.")

@@ -1,0 +1,20 @@
+"""The forest plot: every row is drawn where it belongs and told in words."""
+
+import pandas as pd
+
+from rmlib.forest import forest
+
+TABLE = pd.DataFrame(
+    [("clean", "dice", "ce", 0.01, -0.01, 0.03, -0.02, 0.04), ("rare", "f1", "ce", -0.2, -0.3, -0.1, -0.4, 0.0)],
+    columns=["condition", "method", "control", "difference", "low", "high", "all_low", "all_high"],
+)
+
+
+def test_every_row_is_drawn_and_told():
+    picture = forest(TABLE, "A claim")
+    assert "clean: dice +0.010 (-0.010 to +0.030); rare: f1 -0.200 (-0.300 to -0.100)" in picture.text
+    assert picture.text.startswith("A claim. ") and picture.png.startswith(b"\x89PNG")
+    (axes,) = picture.figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["clean: dice", "rare: f1"]
+    ends = [list(line.get_xdata()) for line in axes.lines]
+    assert [-0.02, 0.04] in ends and [-0.3, -0.1] in ends and [-0.2] in ends
