@@ -17,6 +17,9 @@ PICTURED = [  # those that can be made of nothing; the others have tests of thei
     and issubclass(one, Explorer)
     and not any(p.default is p.empty for p in inspect.signature(one).parameters.values())
 ]
+# What takes long the first time on a machine, before anything is looked at.
+READY = "from rmlib import sentiment\nfrom rmlib.explorers import instant_head\n"
+READY += "sentiment.everything(), instant_head.newswire_features();"
 NASTY = "import rmlib.explorers\nrmlib.explorers.EntityViewer([['<script>document.title=\\'gone\\'</script>', 'Rose'], "
 NASTY += "['Paris']], {'gold': [['O', 'B-PER'], ['B-LOC']], 'found': [['O', 'O'], ['B-ORG']]}).widget"
 
@@ -33,7 +36,7 @@ def page(browser, tmp_path_factory):
     """One notebook that shows all of them, the entity viewer first, open and run."""
     folder = tmp_path_factory.mktemp("explorers")
     (folder / "notebooks").mkdir()
-    sources = [NASTY, *(f"rmlib.explorers.{name}().widget" for name in PICTURED)]
+    sources = [f"{READY}\n{NASTY}", *(f"rmlib.explorers.{name}().widget" for name in PICTURED)]
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     nbformat.write(notebook, folder / "notebooks" / "explorers.ipynb")
     with running_lab(folder, "--notebooks", str(folder / "notebooks")) as lab:
@@ -42,7 +45,7 @@ def page(browser, tmp_path_factory):
         page, errors = context.new_page(), []
         page.on("pageerror", lambda error: errors.append(str(error)))
         open_notebook(page, lab, "explorers.ipynb")
-        run_all(page, lab, "explorers.ipynb")
+        run_all(page, lab, "explorers.ipynb", timeout=400)
         yield page
         context.close()
         assert not errors, f"the page threw: {errors}"
@@ -57,7 +60,7 @@ def test_every_control_of_every_explorer_moves_its_picture(cells, page):
     assert "LossExplorer" in PICTURED
     for cell, name in enumerate(PICTURED, start=1):  # the first is the entity viewer
         box = cells.nth(cell)
-        box.locator("img").wait_for(timeout=30_000)
+        box.locator("img").wait_for(timeout=120_000)
         controls = box.locator(".widget-slider, .widget-dropdown, .widget-radio")
         assert controls.count() == box.locator(".widget-label:visible").count() > 0, f"{name}: a control without a name"
         for number in range(controls.count()):
