@@ -1,4 +1,4 @@
-"""A forest plot: differences with their intervals, one under the other, and a line at no difference."""
+"""Plots of a study: a forest plot of differences with their intervals, and ranks that show ties as ties."""
 
 import pandas as pd
 
@@ -30,3 +30,26 @@ def forest(found: pd.DataFrame, title: str) -> Picture:
         for name, one in zip(names, found.itertuples(), strict=True)
     ]
     return show(figure, f"{title}. Difference from the strongest control and 95 % interval. {'; '.join(told)}.")
+
+
+def rank_plot(found: pd.DataFrame, title: str) -> Picture:
+    """The ranks of a table as `ner_effects.ranks` makes it: a bar from the best rank that a setting may have to the
+    worst. Where two bars share a rank, the study does not tell the two apart."""
+    figure = new_figure(8.6, 1.2 + 0.27 * len(found))
+    axes = figure.axes[0]
+    for row, one in enumerate(found.itertuples()):
+        axes.plot(
+            [one.best, one.worst], [row, row], "-", linewidth=5, color="#0072B2", solid_capstyle="butt", alpha=0.6
+        )
+        axes.plot([one.best, one.worst], [row, row], "|", markersize=11, markeredgewidth=2, color="black")
+    names = [f"{one.method}, α = {one.alpha:g}" if one.alpha else one.method for one in found.itertuples()]
+    labels = [f"{name}: {f1:.3f}" for name, f1 in zip(names, found["f1"], strict=True)]
+    axes.set(yticks=range(len(found)), yticklabels=labels, ylim=(len(found) - 0.4, -0.6))
+    axes.set(xlim=(0.5, len(found) + 0.5), xticks=range(1, len(found) + 1))
+    axes.set_xlabel("ranks that it may have (all comparisons hold together 19 times in 20)")
+    axes.set_title(title, fontsize=11, loc="left")
+    told = [
+        f"{name} {one.f1:.3f}, rank {one.best} to {one.worst}"
+        for name, one in zip(names, found.itertuples(), strict=True)
+    ]
+    return show(figure, f"{title}. Mean test F1 and possible ranks. {'; '.join(told)}.")

@@ -5,16 +5,19 @@ import io
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from .errors import RmlibError, nearest
 from .runs import versions
 
-PACKED = ("predicted", "right", "found")  # columns of digits that are no numbers
+# Columns of digits that are no numbers.
+PACKED = ("predicted", "gold", "right", "found", "right_moved", "found_moved", "L_p", "L_r", "dev_curve")
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Study:
     one: Callable[..., dict]
 
 
-def find_study(name: str, seeds: int) -> Study:
-    """The study of that name.
+def find_study(name: str, seeds: int | None = None, **options) -> Study:
+    """The study of that name, with as many seeds as the course shows if `seeds` is left out; `options` are its own.
 
     Raises:
         RmlibError: there is none.
@@ -46,11 +49,14 @@ def find_study(name: str, seeds: int) -> Study:
     known = {"sentiment": sentiment_study, "ner": ner_study}
     if name not in known:
         raise RmlibError(f"study {name!r} is not known; {nearest(name, known)}")
-    return known[name](seeds)
+    return known[name](**({} if seeds is None else {"seeds": seeds}), **options)
 
 
-def fill(study: Study, path, progress: bool = True) -> pd.DataFrame:
+def fill(study: Study, path, progress: bool = True, workers: int = 1) -> pd.DataFrame:
     """Make the rows that are not in the file yet, in the order of `study.runs`, and return the table.
+
+    Args:
+        workers: processes that make rows side by side, each on one thread. The table is the same for any number.
 
     A row is appended as one piece and flushed to the disk; half a row, left by a cut, is made again. The runs take
     their seeds from their own columns, so the table is the same however often it was cut off.
@@ -66,9 +72,11 @@ def fill(study: Study, path, progress: bool = True) -> pd.DataFrame:
     strange = done - {_key(study, run) for run in study.runs}
     if strange:
         raise RmlibError(f"{path} holds a row {sorted(strange)[0]} that is not of this study; give another file")
-    for run in tqdm(waiting, desc=study.name, unit="run", disable=not progress):
-        row = {key: _spelled(value) for key, value in (run | study.one(**run)).items()}
-        _append(path, study, row)
+    with parallel_config("loky", inner_max_num_threads=1) if workers > 1 else nullcontext():
+        rests = Parallel(workers, return_as="generator")(delayed(study.one)(**run) for run in waiting)  # in order
+        rests = tqdm(rests, desc=study.name, total=len(waiting), unit="run", disable=not progress)
+        for run, rest in zip(waiting, rests, strict=True):
+            _append(path, study, {key: _spelled(value) for key, value in (run | rest).items()})
     table = read(path)
     order = {_key(study, run): i for i, run in enumerate(study.runs)}
     place = [order[_key(study, row)] for row in _rows(path)]

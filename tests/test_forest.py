@@ -1,8 +1,8 @@
-"""The forest plot: every row is drawn where it belongs and told in words."""
+"""The plots of a study: every row is drawn where it belongs and told in words."""
 
 import pandas as pd
 
-from rmlib.forest import forest
+from rmlib.forest import forest, rank_plot
 
 TABLE = pd.DataFrame(
     [("clean", "dice", "ce", 0.01, -0.01, 0.03, -0.02, 0.04), ("rare", "f1", "ce", -0.2, -0.3, -0.1, -0.4, 0.0)],
@@ -18,3 +18,17 @@ def test_every_row_is_drawn_and_told():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["clean: dice", "rare: f1"]
     ends = [list(line.get_xdata()) for line in axes.lines]
     assert [-0.02, 0.04] in ends and [-0.3, -0.1] in ends and [-0.2] in ends
+
+
+def test_ranks_are_bars_from_best_to_worst():
+    found = pd.DataFrame(
+        [("ce", 0.0, 0.72, 1, 2), ("soft_f1", float("inf"), 0.70, 1, 2), ("soft_f1", 10.0, 0.5, 3, 3)],
+        columns=["method", "alpha", "f1", "best", "worst"],
+    )
+    picture = rank_plot(found, "Who?")
+    assert (
+        "ce 0.720, rank 1 to 2; soft_f1, α = inf 0.700, rank 1 to 2; soft_f1, α = 10 0.500, rank 3 to 3" in picture.text
+    )
+    (axes,) = picture.figure.axes
+    assert [list(line.get_xdata()) for line in axes.lines[::2]] == [[1, 2], [1, 2], [3, 3]]
+    assert [text.get_text() for text in axes.get_yticklabels()][0] == "ce: 0.720"

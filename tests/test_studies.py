@@ -51,6 +51,23 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert len(calls) == 9
 
 
+def several(seed, alpha):
+    import torch
+
+    torch.rand(3)  # whatever a run draws or computes, its row depends on its own columns alone
+    return {"value": math.sin(seed + min(alpha, 9)), "threads": torch.get_num_threads()}
+
+
+def test_with_several_workers_the_table_is_the_same(tmp_path):
+    one, two = (tmp_path / name for name in ("one.csv", "two.csv"))
+    fill(Study("s", "c", RUNS, several), one, progress=False)
+    table = fill(Study("s", "c", RUNS, several), two, progress=False, workers=2)
+    assert set(table["threads"]) == {1}  # each on one thread of its own
+    assert read(one).drop(columns="threads").equals(table.drop(columns="threads"))
+    two.write_bytes(two.read_bytes()[:-200])  # cut off
+    assert fill(Study("s", "c", RUNS, several), two, progress=False, workers=2).equals(table)
+
+
 SLOW = """
 import sys, time
 from rmlib.studies import Study, fill
