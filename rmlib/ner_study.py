@@ -32,7 +32,7 @@ from .training import Training
 
 SEEDS = 5
 ALPHAS = (1.0, 10.0, math.inf)
-REWARDS_TRIED = ("expected_accuracy", "soft_f1", "entity_f1", "soft_f1_macro")
+REWARDS_TRIED = ("expected_accuracy", "soft_f1", "entity_f1")
 CONTROLS = {"ce": 5e-4, "ce, half lr": 2.5e-4, "ce, twice lr": 1e-3}  # cross-entropy, and its learning rate
 SETTINGS = {"budget": 512, "precision": "fp32"}
 SIZES = {"newswire": (1000, 2), "conll2003": (3000, 1)}  # training sentences, epochs: about as many steps
@@ -42,9 +42,10 @@ POINTS = 12  # of a curve
 
 
 def ner_study(seeds: int = SEEDS, corpus: str = "newswire") -> Study:
-    """The study; what it does for a row is `one_run`. Cross-entropy stands first, with all seeds, then reward by reward.
+    """The study; what it does for a row is `one_run`. Method by method, with all seeds, cross-entropy first.
 
-    On CoNLL-2003, whose sentences are longer to train on, each reward is tried at α = 1 only.
+    On CoNLL-2003 there are two settings: cross-entropy, and the one with a reward that is best on the newswire. Nothing
+    is chosen there, so nothing can be lucky.
 
     Raises:
         RmlibError: another corpus.
@@ -52,8 +53,8 @@ def ner_study(seeds: int = SEEDS, corpus: str = "newswire") -> Study:
     if corpus not in SIZES:
         raise RmlibError(f"corpus {corpus!r} has no study; expected {' or '.join(SIZES)}")
     whole = corpus == "newswire"
-    controls = [(name, 0.0) for name in (CONTROLS if whole else ["ce"])]
-    grid = controls + [(name, alpha) for name in REWARDS_TRIED for alpha in (ALPHAS if whole else (1.0,))]
+    grid = [(name, 0.0) for name in CONTROLS] + [(name, alpha) for name in REWARDS_TRIED for alpha in ALPHAS]
+    grid = grid if whole else [("ce", 0.0), ("soft_f1", 1.0)]
     methods = dict.fromkeys(method for method, _ in grid)
     runs = [
         {"seed": seed, "method": method, "alpha": alpha}

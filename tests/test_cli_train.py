@@ -209,3 +209,26 @@ def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):
     fails("predict", "--model", tmp_path / "none", "Rome", words=["is not a folder"])
     fails("predict", "--model", tiny, "Rome", words=["holds no trained tagger", "rmlib train --out"])
     fails("predict", "--model", tiny, "  \n ", words=["the text has no words"])
+
+
+def test_a_study_that_cannot_be_made_is_one_line(fails, monkeypatch):
+    monkeypatch.setattr("rmlib.studies.fill", lambda *a, **k: pytest.fail("a run was begun"))
+    fails("study", "sentimant", words=["'sentimant'", "did you mean 'sentiment'"])
+    fails("study", "ner", "--corpus", "wnut", words=["corpus 'wnut' has no study; expected newswire or conll2003"])
+    fails("study", "sentiment", "--corpus", "conll2003", words=["one corpus of its own; leave --corpus out"])
+    fails("study", "ner", "--corpus", "conll2003", words=["conll2003", "licence"])  # not accepted
+
+
+def test_a_study_is_filled_with_the_workers_that_were_asked_for(rmlib, monkeypatch, tmp_path):
+    seen = []
+
+    def fill(study, path, workers):
+        seen.append((study.command, len(study.runs), path, workers))
+        return study.runs
+
+    monkeypatch.setattr("rmlib.studies.fill", fill)
+    code, said, _ = rmlib("study", "ner", "--seeds", 2, "--workers", 2, "--out", tmp_path / "t.csv")
+    assert code == 0 and said.strip().endswith("t.csv: 24 runs")
+    assert seen == [("rmlib study ner --seeds 2", 24, tmp_path / "t.csv", 2)]
+    rmlib("study", "sentiment", "--out", tmp_path / "s.csv")
+    assert seen[1][0] == "rmlib study sentiment --seeds 10"

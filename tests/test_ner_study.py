@@ -32,9 +32,10 @@ def table(corpus):
 
 def test_the_study_crosses_seeds_with_controls_and_rewards():
     runs = ner_study.ner_study(2).runs
-    assert len(runs) == 2 * (3 + 4 * 3) and runs[0] == {"seed": 0, "method": "ce", "alpha": 0.0}
+    assert len(runs) == 2 * (3 + 3 * 3) and runs[0] == {"seed": 0, "method": "ce", "alpha": 0.0}
     assert {run["alpha"] for run in runs if run["method"] == "entity_f1"} == {1.0, 10.0, math.inf}
     other = ner_study.ner_study(1, "conll2003")
+    assert [(run["method"], run["alpha"]) for run in other.runs] == [("ce", 0.0), ("soft_f1", 1.0)]
     assert other.name == "ner_conll2003" and "--corpus conll2003 --accept-licence" in other.command
     with pytest.raises(RmlibError, match="corpus 'wnut' has no study; expected newswire or conll2003"):
         ner_study.ner_study(1, "wnut")

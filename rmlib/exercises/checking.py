@@ -216,12 +216,14 @@ def blank(value) -> bool:
 
 
 def is_stub(function) -> bool:
-    """Whether a function still has the line `...` that stands for the learner's code."""
+    """Whether a function still has the line `...` that stands for the learner's code, and returns nothing."""
     try:
-        body = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        body = tree.body[0].body
     except (OSError, TypeError, SyntaxError, IndentationError, AttributeError, IndexError):
         return False
-    return any(isinstance(line, ast.Expr) and getattr(line.value, "value", None) is ... for line in body)
+    waits = any(isinstance(line, ast.Expr) and getattr(line.value, "value", None) is ... for line in body)
+    return waits and not any(isinstance(node, ast.Return) for node in ast.walk(tree))
 
 
 def source_of(solution: Callable | str) -> str:

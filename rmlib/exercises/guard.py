@@ -34,7 +34,8 @@ def call(function: Callable, *args, seconds: float = SECONDS, megabytes: int = M
     """function(*args), on a thread of its own that is stopped when it takes too much.
 
     Args:
-        seconds: that it may take. megabytes: that it may add to the memory of this process.
+        seconds: of computing that it may take; three times as many by the clock, since a machine may be busy.
+        megabytes: that it may add to the memory of this process.
 
     Raises:
         LearnersError: it raised something, ran too long, or took too much memory.
@@ -69,18 +70,24 @@ def _watch(thread: threading.Thread, done: threading.Event, seconds: float, mega
     me, begin, stopped, frames = psutil.Process(), time.monotonic(), None, None
     before = me.memory_info().rss
     while not done.wait(LOOK):
-        if stopped is None and time.monotonic() - begin > seconds:
-            stopped = TimeUp
+        clock = time.monotonic() - begin
+        if stopped is None and clock > seconds and (clock > 3 * seconds or _computed(me, thread) > seconds):
+            stopped, told = TimeUp, clock
         elif stopped is None and me.memory_info().rss - before > megabytes * 1e6:
-            stopped = TooMuch
+            stopped, told = TooMuch, clock
         if stopped and frames is None:
             frame = sys._current_frames().get(thread.ident)
             frames = traceback.extract_stack(frame) if frame else []
         if stopped:
             _raise_in(thread, stopped)  # again and again: code that catches everything gets the next one
-        if time.monotonic() - begin > seconds + GRACE:  # it sleeps or computes where nothing can be raised: let it go
+        if stopped and clock > told + GRACE:  # it sleeps or computes where nothing can be raised: let it go
             break
     return stopped, frames
+
+
+def _computed(me: psutil.Process, thread: threading.Thread) -> float:
+    """Seconds that the thread has computed."""
+    return sum(one.user_time + one.system_time for one in me.threads() if one.id == thread.native_id)
 
 
 def _raise_in(thread: threading.Thread, kind: type) -> None:

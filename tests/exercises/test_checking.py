@@ -82,6 +82,16 @@ def started(x):
     ...
 
 
+def left_standing(x):
+    # YOUR CODE HERE
+    ...
+    return x.mean()
+
+
+def test_a_stub_line_that_was_left_does_not_hide_the_answer(check):
+    accepted(check.q1, left_standing)
+
+
 def not_written(x):
     raise NotImplementedError()
 

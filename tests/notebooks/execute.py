@@ -25,6 +25,7 @@ PLACEHOLDER = "A widget stands here when you run this cell."
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
 MACHINE_PATH = re.compile(r"/(?:root|home|work|tmp|srv|Users)/[\w.]|[A-Z]:\\+Users")
+KEPT = ("tags", "jupyter", "nbgrader")  # of a cell's metadata
 LARGEST = 400_000  # characters of one output
 
 
@@ -42,7 +43,7 @@ def clean(notebook, name: str):
     count = 0
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")})
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in KEPT})
         if cell.cell_type != "code":
             continue
         if cell.source.strip():

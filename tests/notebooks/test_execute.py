@@ -39,6 +39,12 @@ def test_ids_counts_and_metadata_depend_on_the_position_alone():
     assert "version" not in stored["metadata"]["language_info"] and "widgets" not in stored["metadata"]
 
 
+def test_what_nbgrader_wrote_into_a_cell_stays():
+    mark = {"grade": True, "grade_id": "q1-check", "locked": True, "points": 2, "schema_version": 3, "solution": False}
+    cell = new_code_cell("1", metadata={"nbgrader": mark, "deletable": False, "scrolled": True})
+    assert clean(new_notebook(cells=[cell]), "x.ipynb").cells[0].metadata == {"nbgrader": mark}
+
+
 def test_progress_and_warnings_go_and_what_a_cell_prints_stays():
     kept = outputs_of(
         new_output("stream", name="stderr", text="100%|####| 3/3"),
