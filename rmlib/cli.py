@@ -17,6 +17,9 @@ from .errors import RmlibError
 LESSON_ASSETS = ("minilm", "tweets")
 FIRST_LESSON = "00_start_here.ipynb"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NOT_IN_THE_PAGE = ("@jupyter/nbgrader", "@jupyter-notebook/lab-extension")
+NOT_IN_THE_SERVER = ("notebook", "nbgrader.server_extensions.formgrader", "nbgrader.server_extensions.course_list")
+NOT_IN_THE_SERVER += ("nbgrader.server_extensions.assignment_list", "nbgrader.server_extensions.validate_assignment")
 
 app = typer.Typer(
     help="Train on the metric you care about: L = L_p + alpha * L_r, in notebooks and on the command line.",
@@ -67,9 +70,27 @@ def lab(
 
 
 @app.command("workbook")
-def workbook_command(solutions: Solutions = False, workbook: Place = None, notebooks: Lessons = None) -> None:
+def workbook_command(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where the workbook goes.", show_default=False)
+    ] = None,
+    solutions: Solutions = False,
+    nbgrader: Annotated[
+        Path | None, typer.Option(metavar="COURSE_DIR", help="Lay out an nbgrader course there.", show_default=False)
+    ] = None,
+    notebooks: Lessons = None,
+) -> None:
     """Make the workbook, or bring it up to date, without opening it. Your edits are never overwritten."""
-    _make_workbook(notebooks, workbook, solutions)
+    if nbgrader is None:
+        _make_workbook(notebooks, folder, solutions)
+        return
+    from .course import make_course, next_steps
+    from .workbook import places
+
+    if folder or solutions:
+        raise RmlibError("--nbgrader makes a course, not a workbook; leave DIR and --solutions out")
+    course = nbgrader.resolve()
+    print(f"{course}: {make_course(notebooks or places()[0], course)}\n{next_steps(course)}")
 
 
 @app.command("fetch")
@@ -179,18 +200,28 @@ def predict_command(
 @app.command("study")
 def study_command(
     name: Annotated[str, typer.Argument(help="sentiment or ner.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0 up.")] = 10,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds, from 0 up; as many as the course shows if left out.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs side by side, each on one core.")] = 1,
+    corpus: Annotated[str, typer.Option(help="For ner: newswire or conll2003.")] = "newswire",
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="The table; data/results/NAME.csv if left out.", show_default=False)
     ] = None,
 ) -> None:
     """Fill the table of a study. A study that was cut off goes on when the same command is given again."""
-    from .corpora import data_dir
+    from .corpora import data_dir, load
     from .studies import fill, find_study
 
-    study = find_study(name, seeds)
-    path = out or data_dir() / "results" / f"{name}.csv"
-    print(f"{path}: {len(fill(study, path))} runs")
+    options = {"corpus": corpus} if name == "ner" else {}
+    if not options and corpus != "newswire":
+        raise RmlibError(f"study {name!r} has one corpus of its own; leave --corpus out")
+    study = find_study(name, seeds, **options)
+    if options:
+        load(corpus, accept_licence)  # before anything slow begins
+    path = out or data_dir() / "results" / f"{study.name}.csv"
+    print(f"{path}: {len(fill(study, path, workers=workers))} runs")
 
 
 def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: bool) -> Path:
@@ -212,11 +243,17 @@ def _serve(folder: Path, prefix: str, browser: bool, port: int, ip: str, allow_r
     from .workbook import write_atomically
 
     settings = folder / ".rmlib"
-    # Both searched before the user's own folders, which stay as they are. The first turns off the question about
-    # news; the second makes "Python 3" this Python even where the user has registered another one by that name.
-    news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-    kernel = get_kernel_dict()
-    for name, content in (("labconfig/page_config.json", news), ("kernels/python3/kernel.json", kernel)):
+    # All searched before the user's own folders, which stay as they are. The first turns off the question about
+    # news, and nbgrader's menu and Notebook's buttons, which come with the package nbgrader and which a learner has no
+    # use for; the second their halves in the server, which miss a course and say so; the third makes "Python 3" this
+    # Python even where the user has registered another one by that name.
+    page = dict.fromkeys(("@jupyterlab/apputils-extension:announcements", *NOT_IN_THE_PAGE), True)
+    written = {
+        "labconfig/page_config.json": {"disabledExtensions": page},
+        "jupyter_server_config.json": {"ServerApp": {"jpserver_extensions": dict.fromkeys(NOT_IN_THE_SERVER, False)}},
+        "kernels/python3/kernel.json": get_kernel_dict(),
+    }
+    for name, content in written.items():
         write_atomically(settings / name, json.dumps(content, indent=1).encode())
     for variable in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):
         others = os.environ.get(variable)

@@ -1,4 +1,4 @@
-"""The learner's workbook: copies of the lessons with the solutions cleared, and no edit of the learner's ever lost.
+"""The learner's workbook: copies of the lessons, and no edit of the learner's ever lost.
 
 `workbook/.rmlib/manifest.json` holds the sha256 of each version that was handed out. A copy that still has that hash
 is ours to update. Any other content is the learner's: it stays, and a newer lesson is laid beside it as
@@ -8,26 +8,18 @@ is ours to update. Any other content is the learner's: it stays, and a newer les
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import RmlibError
+from .handout import WorkbookError, learner_copy, source_key
 
-MARKER = re.compile(r"#\s*(BEGIN|END)\s+SOLUTION\b")
-STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # nbgrader's words, so that its tools know the stub
-DROPPED_TAG = "instructor-only"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LEFT_OUT = {"INSTRUCTOR.md"}
-
-
-class WorkbookError(RmlibError):
-    """A lesson that cannot be read, or a workbook that cannot be written."""
+MANIFEST = Path(".rmlib", "manifest.json")
 
 
 @dataclass
 class Summary:
-    """What `make_workbook` did, as file names relative to the workbook."""
+    """What was handed out, as file names relative to the folder."""
 
     made: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
@@ -56,129 +48,85 @@ def places() -> tuple[Path, Path]:
     raise WorkbookError(f"no lessons found in {package / 'notebooks'} or {package.parent / 'notebooks'}")
 
 
-def clear_solution(source: str, where: str = "this cell") -> str:
-    """The cell's source with each marked solution replaced by a stub that keeps the marker's indentation.
+def lessons_in(notebooks: Path) -> list[Path]:
+    """The lessons and texts of a folder that are handed out, in the order of their names.
 
     Raises:
-        WorkbookError: a marker has no partner; the message names `where` and the line.
+        WorkbookError: there are none.
     """
-    kept, opened = [], 0
-    for number, line in enumerate(source.split("\n"), start=1):
-        found = MARKER.search(line)
-        if found and (found[1] == "BEGIN") == bool(opened):
-            expected = f"END SOLUTION for line {opened}" if opened else "BEGIN SOLUTION before it"
-            raise WorkbookError(f"{where}, line {number}: {found[1]} SOLUTION found, expected {expected}")
-        if found and found[1] == "BEGIN":
-            opened = number
-            indent = re.match(r"\s*", line)[0]
-            kept += [indent + words for words in STUB]
-        elif found:
-            opened = 0
-        elif not opened:
-            kept.append(line)
-    if opened:
-        raise WorkbookError(f"{where}, line {opened}: BEGIN SOLUTION is never closed, expected END SOLUTION below it")
-    return "\n".join(kept)
-
-
-def learner_copy(path: Path, solutions: bool = False) -> bytes:
-    """The bytes handed to the learner for one lesson; other files than notebooks pass through as they are.
-
-    Cells tagged "instructor-only" and the state of widgets go. Outputs stay, so that figures can be seen before
-    anything runs, except under a cleared solution, where they would give it away.
-
-    Raises:
-        WorkbookError: not a notebook, or a solution marker without its partner (names the notebook and the cell).
-    """
-    if path.suffix != ".ipynb":
-        return path.read_bytes()
-    import nbformat
-
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored.get("nbformat_minor", 0) >= 5:  # nbformat would fill in random ids: each run another copy
-            for number, cell in enumerate(stored["cells"], start=1):
-                cell.setdefault("id", f"cell-{number}")
-        notebook = nbformat.reads(json.dumps(stored), as_version=4)
-    except Exception as error:  # nbformat lets AttributeError, KeyError and others through for JSON of another kind
-        raise WorkbookError(f"{path.name} is not a notebook that can be read: {error}") from error
-    # The kernel of whoever stored the lesson may not exist here: every copy asks for the plain Python kernel.
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata.pop("widgets", None)
-    cells = []
-    for number, cell in enumerate(notebook.cells, start=1):
-        if DROPPED_TAG in cell.metadata.get("tags", ()):
-            continue
-        cells.append(cell)
-        if cell.cell_type != "code":
-            continue
-        cell.outputs = [output for output in cell.outputs if _shows_without_kernel(output)]
-        if not solutions:
-            cleared = clear_solution(cell.source, f"{path.name}, cell {number}")
-            if cleared != cell.source:
-                cell.update(source=cleared, outputs=[], execution_count=None)
-    notebook.cells = cells
-    return (nbformat.writes(notebook) + "\n").encode()
-
-
-def _shows_without_kernel(output) -> bool:
-    """Take the live widget out of an output; False if nothing but its bare text is left, which tells a reader nothing.
-
-    Without its state a stored widget shows only "Error displaying widget".
-    """
-    data = output.get("data", {})
-    return data.pop(WIDGET_VIEW, None) is None or bool(set(data) - {"text/plain"})
+    found = [p for p in sorted(notebooks.glob("*")) if p.suffix in (".ipynb", ".md") and p.name not in LEFT_OUT]
+    if not found:
+        raise WorkbookError(f"no lessons (*.ipynb or *.md) in {notebooks}")
+    return found
 
 
 def make_workbook(notebooks: Path, workbook: Path, solutions: bool = False) -> Summary:
     """Make `workbook`, or bring it up to date with the lessons, and never write over a file the learner changed.
 
-    With `solutions`, the copies keep the solutions and go to `workbook/solutions`. A deleted copy is made again.
+    With `solutions`, the copies keep the solutions and go to `workbook/solutions`: copies, since whatever is opened in
+    JupyterLab is saved by it, and the sources have to stay as the tests stored them. A deleted copy is made again.
     Files that did not come from a lesson are not touched.
 
     Raises:
         WorkbookError: no lessons in `notebooks`, a lesson cannot be read, or the workbook cannot be written.
     """
-    lessons = [p for p in sorted(notebooks.glob("*")) if p.suffix in (".ipynb", ".md") and p.name not in LEFT_OUT]
-    if not lessons:
-        raise WorkbookError(f"no lessons (*.ipynb or *.md) in {notebooks}")
+    import nbformat  # noqa: F401
     prefix = "solutions/" if solutions else ""
+    lessons = {prefix + path.name: path for path in lessons_in(notebooks)}
+    made_of = {name: source_key(path, solutions) for name, path in lessons.items()}
+    before = _read_manifest(workbook)["made_of"]
+    # nbgrader is slow to import. A copy that is there, made of the same as now, is not made again to be compared.
+    current = {name for name in lessons if before.get(name) == made_of[name] and (workbook / name).is_file()}
     # All lessons are read before the first is written: a faulty one leaves the workbook as it was.
-    copies = {prefix + path.name: learner_copy(path, solutions) for path in lessons}
-    summary, manifest = Summary(), workbook / ".rmlib" / "manifest.json"
+    copies = {name: None if name in current else learner_copy(path, solutions) for name, path in lessons.items()}
+    return hand_out(workbook, copies, made_of=made_of)
+
+
+def hand_out(folder: Path, copies: dict, aside: str = "", made_of: dict[str, str] | None = None) -> Summary:
+    """Write the copies into the folder, and never over a file that was changed there.
+
+    Args:
+        copies: name -> bytes, or None for what was handed out the last time.
+        aside: a new version of a changed file goes beside it, or to the same place in this folder ("name/").
+        made_of: name -> key, kept in the manifest.
+
+    Raises:
+        WorkbookError: the folder cannot be written.
+    """
+    summary, manifest = Summary(), _read_manifest(folder)
     try:
-        known = _read_manifest(manifest)
         for name, content in copies.items():
-            _hand_out(workbook, name, content, known, summary)
-        write_atomically(manifest, (json.dumps({"files": known}, indent=1, sort_keys=True) + "\n").encode())
+            _hand_out_one(folder, name, content, manifest["files"], summary, aside)
+        manifest["made_of"] |= made_of or {}
+        write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
-        raise WorkbookError(f"cannot write the workbook in {workbook}: {error}") from error
+        raise WorkbookError(f"cannot write to {folder}: {error}") from error
     return summary
 
 
-def _hand_out(workbook: Path, name: str, content: bytes, known: dict, summary: Summary) -> None:
-    target, new = workbook / name, _sha256(content)
+def _hand_out_one(folder: Path, name: str, content: bytes | None, known: dict, summary: Summary, aside: str) -> None:
+    target, new = folder / name, known[name] if content is None else _sha256(content)
     state = _state(target, new, known.get(name))
     if state in ("missing", "ours"):
         write_atomically(target, content)
     elif state == "learner's" and known.get(name) != new:
-        _lay_beside(workbook, name, content, known, summary)
+        _lay_beside(folder, name, content, known, summary, aside)
     getattr(summary, {"missing": "made", "ours": "updated", "same": "unchanged"}.get(state, "kept")).append(name)
     known[name] = new  # the newest version offered, so that the same one is not offered twice
 
 
-def _lay_beside(workbook: Path, name: str, content: bytes, known: dict, summary: Summary) -> None:
+def _lay_beside(folder: Path, name: str, content: bytes, known: dict, summary: Summary, aside: str) -> None:
     """Write the new version as NAME.new.ipynb, or .new2, .new3 … where the learner has worked in those too."""
-    stem, suffix = os.path.splitext(name)
+    stem, suffix = os.path.splitext(aside + name)
     new, number = _sha256(content), 1
     while True:
         beside = f"{stem}.new{number if number > 1 else ''}{suffix}"
-        state = _state(workbook / beside, new, known.get(beside))
+        state = _state(folder / beside, new, known.get(beside))
         if state != "learner's":
             break
         number += 1
     if state != "same":
-        write_atomically(workbook / beside, content)
+        write_atomically(folder / beside, content)
     known[beside] = new
     summary.beside.append((name, beside))
 
@@ -193,13 +141,16 @@ def _state(path: Path, new: str, recorded: str | None) -> str:
     return "ours" if current == recorded else "learner's"
 
 
-def _read_manifest(path: Path) -> dict[str, str]:
-    """File name to sha256; empty for a broken manifest, which makes every existing file the learner's."""
+def _read_manifest(folder: Path) -> dict[str, dict[str, str]]:
+    """`files`: file name to sha256, `made_of`: file name to `source_key`. Both are empty for a broken manifest, which
+    makes every existing file the learner's."""
     try:
-        files = json.loads(path.read_bytes())["files"]
-        return {str(name): str(sha256) for name, sha256 in files.items()}
+        stored = json.loads((folder / MANIFEST).read_bytes())
+        files = {str(name): str(sha256) for name, sha256 in stored["files"].items()}
+        keys = {str(name): str(key) for name, key in stored.get("made_of", {}).items()}
+        return {"files": files, "made_of": {name: key for name, key in keys.items() if name in files}}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return {"files": {}, "made_of": {}}
 
 
 def _sha256(content: bytes) -> str:

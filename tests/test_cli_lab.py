@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import nbformat
 import pytest
 from browser.driver import running_lab
 from jupyter_client.blocking import BlockingKernelClient
+from made_up import write_made_up
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rmlib.assets import AssetError, fetch
@@ -60,7 +63,9 @@ def test_help_imports_nothing_heavy():
     [
         ("fetch", "nosuch"),
         ("fetch", "--accept-licence", "nosuch"),
-        ("workbook", "--notebooks", "/nowhere/at/all", "--workbook", "wb"),
+        ("workbook", "--notebooks", "/nowhere/at/all"),
+        ("workbook", "--nbgrader", "course", "--notebooks", "/nowhere/at/all"),
+        ("workbook", "wb", "--nbgrader", "/nowhere/at/all"),
         ("lab", "--no-browser", "--notebooks", "/nowhere/at/all", "--workbook", "wb"),
     ],
 )
@@ -68,7 +73,8 @@ def test_a_mistake_is_one_line_and_exit_code_1(arguments, tmp_path):
     done = rmlib(*arguments, RMLIB_CACHE=str(tmp_path))
     assert done.returncode == 1 and done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("rmlib: ") and arguments[-1].replace("wb", "/nowhere/at/all") in line
+    told = "leave DIR" if arguments[1] == "wb" else arguments[-1].replace("wb", "/nowhere/at/all")
+    assert line.startswith("rmlib: ") and told in line
 
 
 def test_a_licence_is_never_accepted_silently(tmp_path):
@@ -78,12 +84,24 @@ def test_a_licence_is_never_accepted_silently(tmp_path):
 
 
 def test_workbook_says_what_it_did(lessons, tmp_path):
-    place = ("--notebooks", lessons, "--workbook", tmp_path / "wb")
+    place = (tmp_path / "wb", "--notebooks", lessons)
     assert "1 made, 0 updated, 0 unchanged, 0 kept" in rmlib("workbook", *place).stdout
     (tmp_path / "wb" / "00_start_here.ipynb").write_text("mine")
     assert "0 made, 0 updated, 0 unchanged, 1 kept" in rmlib("workbook", *place).stdout
     assert "1 made" in rmlib("workbook", "--solutions", *place).stdout
     assert "x = 1" in (tmp_path / "wb" / "solutions" / "00_start_here.ipynb").read_text()
+
+
+def test_workbook_lays_out_a_course_and_says_what_comes_next(tmp_path):
+    write_made_up(tmp_path / "notebooks" / "01_made_up.ipynb")
+    done = rmlib("workbook", "--nbgrader", tmp_path / "my course", "--notebooks", tmp_path / "notebooks")
+    first, *steps = done.stdout.splitlines()
+    assert first == f"{tmp_path / 'my course'}: 2 made, 0 updated, 0 unchanged, 0 kept"
+    assert f"    cd '{tmp_path / 'my course'}'" in steps
+    said = [line.split()[1:3] for line in steps if line.startswith("    nbgrader")]
+    assert said == [[name, "01_made_up"] for name in ("generate_assignment", "autograde", "generate_feedback")]
+    assert (tmp_path / "my course" / "source" / "01_made_up" / "01_made_up.ipynb").is_file()
+    assert not (tmp_path / "workbook").exists()
 
 
 # The server
@@ -148,6 +166,19 @@ def test_solutions_open_in_their_own_folder(fetched, lessons, tmp_path):
         assert page.url.split("?")[0] == f"{lab.url}lab/tree/solutions/00_start_here.ipynb"
         names = {entry["name"] for entry in lab.api("contents/")["content"]}
         assert names == {"solutions"}  # and .rmlib stays out of sight
+
+
+def test_nbgraders_menus_and_complaints_stay_out_of_the_learners_lab(fetched, lessons, tmp_path):
+    with running_lab(tmp_path, "--notebooks", str(lessons)) as lab:
+        log = (tmp_path / "lab.log").read_text()
+        assert not re.findall(r"(?m)^\[(?:[EW] |NbGrader).*", log)  # nothing but the address
+        page = urllib.request.urlopen(f"{lab.url}lab?token={lab.token}", timeout=30).read().decode()
+        settings = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+        off = settings["disabledExtensions"]
+        assert {"@jupyter/nbgrader", "@jupyter-notebook/lab-extension"} <= set(off)
+        for path in ("formgrader", "assignments", "tree"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"{lab.url}{path}?token={lab.token}", timeout=30)
 
 
 def test_without_a_connection_the_lab_says_so_and_opens(lessons, tmp_path):

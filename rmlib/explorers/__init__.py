@@ -10,6 +10,8 @@ from .live_training import LiveTraining
 from .loss_explorer import LossExplorer
 from .noise_explorer import NoiseExplorer
 from .reward_menu import RewardMenu
+from .self_test import SelfTest
+from .study_browser import StudyBrowser
 
 __all__ = [
     "EntityViewer",
@@ -21,6 +23,8 @@ __all__ = [
     "LossExplorer",
     "NoiseExplorer",
     "RewardMenu",
+    "StudyBrowser",
+    "SelfTest",
     "handshake",
     "render",
 ]
