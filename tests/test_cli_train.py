@@ -211,7 +211,8 @@ def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):
     fails("predict", "--model", tiny, "  \n ", words=["the text has no words"])
 
 
-def test_a_study_that_cannot_be_made_is_one_line(fails, monkeypatch):
+def test_a_study_that_cannot_be_made_is_one_line(fails, monkeypatch, tmp_path):
+    monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "empty"))  # nobody has accepted a licence yet
     monkeypatch.setattr("rmlib.studies.fill", lambda *a, **k: pytest.fail("a run was begun"))
     fails("study", "sentimant", words=["'sentimant'", "did you mean 'sentiment'"])
     fails("study", "ner", "--corpus", "wnut", words=["corpus 'wnut' has no study; expected newswire or conll2003"])
