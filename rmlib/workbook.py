@@ -70,7 +70,6 @@ def make_workbook(notebooks: Path, workbook: Path, solutions: bool = False) -> S
     Raises:
         WorkbookError: no lessons in `notebooks`, a lesson cannot be read, or the workbook cannot be written.
     """
-    import nbformat  # noqa: F401
     prefix = "solutions/" if solutions else ""
     lessons = {prefix + path.name: path for path in lessons_in(notebooks)}
     made_of = {name: source_key(path, solutions) for name, path in lessons.items()}

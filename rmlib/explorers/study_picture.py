@@ -76,7 +76,7 @@ def _panels(count: int) -> Figure:
         left = 0.08 if place == 0 else 0.08 + first + gap + (place - 1) * (width + gap)
         axes.set_position((left, 0.15, width if place else first, 0.52))
         axes.tick_params(labelsize=9)
-        axes.locator_params("y", nbins=5)
+        axes.locator_params("y", nbins=4)
     return figure
 
 
@@ -85,6 +85,7 @@ def _entitle(axes, title: str, under: str) -> None:
     axes.set_title(title, loc="left", fontsize=9.5, y=1.0)
     axes.set_xlabel(under, **SMALL)
     axes.xaxis.set_label_coords(0.5, -0.13)
+    axes.yaxis.set_label_coords(0, 0.5)
 
 
 def _pair(cells: StudyCells, key) -> list[tuple]:
