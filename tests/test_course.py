@@ -246,8 +246,8 @@ def test_what_a_hostile_student_took_away_is_back_when_it_is_graded(graded):
 
 
 def open_pages(paths: list[Path]) -> list[str]:
-    """What Chromium shows of each page; an error that a page throws fails the test. (nbgrader's page fetches jQuery from
-    the web, which folds and unfolds cells: without a connection that is missing, and all else is there.)"""
+    """What Chromium shows of each page; an error that a page throws fails the test. (nbgrader's page fetches jQuery
+    from the web, which folds and unfolds cells: without a connection that is missing, and all else is there.)"""
     chromium = os.environ.get("RMLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         required = os.environ.get("RMLIB_REQUIRE_BROWSER") == "1"
