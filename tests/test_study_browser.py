@@ -15,7 +15,7 @@ from rmlib.corpora import data_dir
 from rmlib.errors import RmlibValueError
 from rmlib.explorers import StudyBrowser, study_browser
 from rmlib.explorers.study_browser import DIVERGING, LIGHT_TO_DARK, readable_on
-from rmlib.explorers.study_cells import fences, number
+from rmlib.explorers.study_cells import fences, interval, number
 from rmlib.studies import read
 
 GRID = [("ce", 0.0), ("ce, half lr", 0.0)] + [(m, a) for m in ("soft_f1", "<b>$x$</b>") for a in (0.3, 10.0, math.inf)]
@@ -398,3 +398,8 @@ def test_one_run_that_fails_does_not_bleach_the_others(table):
 )
 def test_a_number_as_it_is_written(value, signed, text):
     assert number(value, signed) == text
+
+
+def test_numbers_side_by_side_have_as_many_places():
+    assert interval(Effect(9.0, 1.8125, 16.25)) == "+9.0 (+1.8 to +16.2)"
+    assert interval(Effect(0.1, -0.2, 0.3)) == "+0.100 (−0.200 to +0.300)"

@@ -148,17 +148,22 @@ class StudyCells:
         return [key for key in self.keys if key != self.control_of(key)]
 
 
-def number(value: float, signed: bool = False) -> str:
-    """As it is written in a cell, a picture and a sentence."""
+def number(value: float, signed: bool = False, largest: float | None = None) -> str:
+    """As it is written in a cell, a picture and a sentence: three places, or one from 10 on.
+
+    Args:
+        largest: of the numbers that it stands beside, which then have as many places.
+    """
     if np.isnan(value):
         return "–"
-    text = format(value, ("+" if signed else "") + (".3f" if abs(value) < 10 else ".1f"))
+    places = 3 if max(abs(value), abs(largest or 0.0)) < 10 else 1
+    text = f"{value:{'+' if signed else ''}.{places}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def interval(effect: Effect) -> str:
     """An effect in words and numbers."""
-    mean, low, high = (number(value, signed=True) for value in effect)
+    mean, low, high = (number(value, signed=True, largest=max(effect, key=abs)) for value in effect)
     return f"{mean} ({low} to {high})"
 
 

@@ -128,7 +128,8 @@ def _draw_scores(axes, cells: StudyCells, key, measure: str) -> str:
 
 
 def _by_seed(values, signed: bool = False) -> str:
-    return ", ".join(f"seed {seed} {number(value, signed)}" for seed, value in values.items()) or "none"
+    largest = values.abs().max()
+    return ", ".join(f"seed {seed} {number(value, signed, largest)}" for seed, value in values.items()) or "none"
 
 
 def _draw_curves(axes, cells: StudyCells, key, measure: str, kind: str) -> str:
