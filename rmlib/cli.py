@@ -58,8 +58,8 @@ def lab(
     notebooks: Lessons = None,
 ) -> None:
     """Open the lessons in JupyterLab, after making or updating the workbook and fetching what they need."""
-    # JupyterLab's slowest import, made first: from as deep in the stack as `_serve`, Python 3.11 needs three times as long
-    # for it (its memory for frames then grows and shrinks at every call).
+    # JupyterLab's slowest import, made first: from as deep in the stack as `_serve`, Python 3.11 is slower at it (its
+    # memory for frames then grows and shrinks at every call).
     import nbformat  # noqa: F401
 
     from .assets import AssetError, fetch
