@@ -15,7 +15,8 @@ assert LESSONS
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Controls that act on what comes later, or on another control: nothing has to change at once but themselves. (The
 # snapshot that is chosen is the one just kept, so to go back to it is to stay.)
-QUIET = {"only those that differ", "steps/s ≤", "snapshot", "go back"}
+# The button of a self-test finds the number that the lesson's own cell has answered: the same words stand there.
+QUIET = {"only those that differ", "steps/s ≤", "snapshot", "go back", *(f"check answer {n}" for n in (1, 2, 3))}
 
 SHOWN = """cell => [...cell.querySelectorAll(
   '.widget-html-content, .widget-htmlmath-content, option'
