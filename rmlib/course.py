@@ -36,6 +36,10 @@ c.ExecutePreprocessor.iopub_timeout = 60  # a machine that is busy is slow to te
 # A test that a student has deleted comes back. (One that was changed always does.)
 c.OverwriteCells.add_missing_cells = True
 
+# Feedback shows figures and words. For a live widget it would hold a script that needs what the page does not bring.
+c.NbConvertBase.display_data_priority = ["text/html", "text/markdown", "image/svg+xml", "text/latex"]
+c.NbConvertBase.display_data_priority += ["image/png", "image/jpeg", "text/plain"]
+
 # An error in a test costs its points; a warning or a progress bar does not.
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = "^"
