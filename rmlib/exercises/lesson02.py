@@ -1,6 +1,6 @@
 """The checks of lesson 02: slopes by differences, by hand, as weights, and a search for a wrong one.
 
-What is right is decided by values, worked out with loops, and by central differences of them (`differences02`).
+What is right is decided by values, worked out with loops, and by central differences of them (`differences`).
 Exercises 3 and 5 have rooms of their own (`weights02`, `search02`).
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from .checking import Exercise, Lesson
-from .differences02 import binary_soft_f1, by_differences, expected_accuracy, slopes_of, without_autograd
+from .differences import binary_soft_f1, by_differences, expected_accuracy, slopes_of, without_autograd
 from .questions02 import QUESTIONS
 from .search02 import SEARCH
 from .weights02 import WEIGHTS

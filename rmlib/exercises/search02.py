@@ -1,7 +1,7 @@
 """Exercise 5 of lesson 02: a search for the batch on which a gradient is wrong.
 
 The learner's search is let loose on gradients that are wrong on some batches and on others that are right. Whether a
-batch that it brings back shows a gradient wrong is decided by central differences of a value (`differences02`).
+batch that it brings back shows a gradient wrong is decided by central differences of a value (`differences`).
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from .. import derivatives
 from . import guard
 from .checking import Exercise, NotAttempted, NotYet, is_stub
-from .differences02 import VALUES, slopes_of
+from .differences import VALUES, slopes_of
 
 ENOUGH = 5  # different batches, before a search may give up
 LARGEST = 2000  # entries of a batch

@@ -6,7 +6,7 @@ import torch
 
 from .checking import Exercise, NotYet, blank
 from .comparing import same
-from .differences02 import by_differences
+from .differences import by_differences
 
 
 def weights_by_differences() -> dict:

@@ -8,7 +8,7 @@ from common import accepted, hangs_on_its_spec, helps, not_attempted, raises_und
 from torch.nn.functional import one_hot
 
 from rmlib import derivatives
-from rmlib.exercises import differences02, search02, weights02
+from rmlib.exercises import differences, search02, weights02
 from rmlib.exercises.checking import judge
 from rmlib.exercises.lesson02 import QUESTIONS, check
 from rmlib.exercises.questions import Number
@@ -51,12 +51,12 @@ def test_every_mistake_on_the_list_is_told_its_message_and_its_message_alone(nam
         assert (found.outcome, found.message) == ("not yet", message)
 
 
-@pytest.mark.parametrize("reward", differences02.VALUES)
+@pytest.mark.parametrize("reward", differences.VALUES)
 def test_the_values_behind_the_judge_are_those_of_the_kit(reward):
     for seed in range(5):
         random = torch.Generator().manual_seed(seed)
         z, y = 3 * torch.randn(6, 4, generator=random), torch.randint(4, (6,), generator=random)
-        value = differences02.VALUES[reward](z.tolist(), y.tolist())
+        value = differences.VALUES[reward](z.tolist(), y.tolist())
         assert value == pytest.approx(float(derivatives.find(reward).function(z, y, 0)), abs=1e-12)
 
 
@@ -151,7 +151,7 @@ def central_returns_in_the_loop(f, z, step=1e-5):
 
 
 def central_own_step(f, z, step=1e-5):
-    return differences02.by_differences(f, z, 1e-4)
+    return differences.by_differences(f, z, 1e-4)
 
 
 def central_autograd(f, z, step=1e-5):
@@ -194,7 +194,7 @@ def test_central_wrong(wrong, fragment):
 
 
 def test_central_hangs_on_its_spec():
-    hangs_on_its_spec(check.q1, central_by_flat, lambda *args: differences02.by_differences(*args) + 0.1)
+    hangs_on_its_spec(check.q1, central_by_flat, lambda *args: differences.by_differences(*args) + 0.1)
 
 
 # Exercise 2
