@@ -21,6 +21,8 @@ NOT_IN_THE_PAGE = ("@jupyter/nbgrader", "@jupyter-notebook/lab-extension")
 NOT_IN_THE_SERVER = ("notebook", "nbgrader.server_extensions.formgrader", "nbgrader.server_extensions.course_list")
 NOT_IN_THE_SERVER += ("nbgrader.server_extensions.assignment_list", "nbgrader.server_extensions.validate_assignment")
 
+LOST = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "c10d")  # of a lost process
+
 app = typer.Typer(
     help="Train on the metric you care about: L = L_p + alpha * L_r, in notebooks and on the command line.",
     no_args_is_help=True,
@@ -133,6 +135,8 @@ def train_command(
     weight_decay: Annotated[float, typer.Option(help="On matrices only.")] = 0.01,
     dropout: Annotated[float, typer.Option(help="Of the encoder and the head.")] = 0.1,
     freeze: Annotated[str, typer.Option(help="none, embeddings, encoder, or a number of layers.")] = "embeddings",
+    lora: Annotated[int, typer.Option(help="Train adapters of this rank beside the weights; 0: the weights.")] = 0,
+    layer_decay: Annotated[float, typer.Option(help="A layer's learning rate as a share of the next one's.")] = 1.0,
     patience: Annotated[int, typer.Option(help="Stop after so many epochs without gain; 0: never.")] = 3,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 50,
@@ -158,6 +162,8 @@ def train_command(
         optimizer=optimizer,
         weight_decay=weight_decay,
         freeze=freeze,
+        lora=lora,
+        layer_decay=layer_decay,
         patience=patience,
         precision=precision,
         seed=seed,
@@ -174,7 +180,16 @@ def train_command(
     data = replace(data, train=data.train[:limit])
     name = Path(corpus).name.replace(":", "-")
     out = out or Path("runs") / f"{name}-{reward}-alpha{alpha:g}-seed{seed}"
-    _, _, metrics = train_tagger(data, config, encoder, dropout, out)
+    try:
+        _, _, metrics = train_tagger(data, config, encoder, dropout, out)
+    except RuntimeError as error:  # what the others see where one process of several is gone
+        shared = int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(sign in str(error) for sign in LOST)
+        if not shared:
+            raise
+        raise RmlibError(
+            f"another process of this launch has ended ({error}); give the same command again, and the run goes on "
+            f"from its last checkpoint in {out}"
+        ) from error
     if PartialState().is_main_process:
         test = metrics["test"]
         cut = metrics["cut"]
@@ -203,7 +218,7 @@ def predict_command(
 
 @app.command("study")
 def study_command(
-    name: Annotated[str, typer.Argument(help="sentiment or ner.")],
+    name: Annotated[str, typer.Argument(help="sentiment, ner or sweep.")],
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Seeds, from 0 up; as many as the course shows if left out.")
     ] = None,

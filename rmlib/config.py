@@ -23,6 +23,9 @@ class Config:
         accumulate: micro-batches a step. The reward is taken over all of them together (see `Training`).
         clip: largest norm of the gradient; 0 turns clipping off.
         freeze: of `encoder.freeze`.
+        lora: rank of the adapters of `lora.add_lora`; with 0 the weights themselves are trained.
+        layer_decay: the learning rate of each layer as a share of that of the layer above; the head has `lr`
+            (see `depth_scales`). With 1 all have `lr`.
         case_dropout: share of training sentences that are shown without capitals, so that the tagger also learns to
             do without (lower-case posts; tools that do not know the case channel).
         patience: stop after so many evaluations without a better score; 0 turns early stopping off.
@@ -45,6 +48,8 @@ class Config:
     accumulate: int = 1
     clip: float = 1.0
     freeze: str = "embeddings"
+    lora: int = 0
+    layer_decay: float = 1.0
     case_dropout: float = 0.1
     patience: int = 3
     precision: str = "auto"
@@ -61,10 +66,11 @@ class Config:
                 lambda v: v >= 1 and v == int(v),
                 "epochs budget accumulate checkpoint_every",
             ),
-            "a whole number of 0 or more": (lambda v: v >= 0 and v == int(v), "patience seed"),
+            "a whole number of 0 or more": (lambda v: v >= 0 and v == int(v), "patience seed lora"),
             "a number above 0": (lambda v: 0 < v < math.inf, "lr"),
             "a number of 0 or more": (lambda v: 0 <= v < math.inf, "weight_decay clip"),
             "a number from 0 to 1": (lambda v: 0 <= v <= 1, "warmup case_dropout"),
+            "a number above 0, at most 1": (lambda v: 0 < v <= 1, "layer_decay"),
             "adamw or sgd": (lambda v: v in ("adamw", "sgd"), "optimizer"),
             "auto, fp32 or bf16": (lambda v: v in ("auto", "fp32", "bf16"), "precision"),
             "none, embeddings, encoder, or a number of layers": (
@@ -84,15 +90,51 @@ class Config:
 
 
 def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
-    """AdamW or SGD over the parameters that train; weight decay on matrices only."""
+    """AdamW or SGD over the parameters that train; weight decay on matrices only.
+
+    With `layer_decay` below 1 the parameters of each depth have groups of their own. A group's "scale" is to be
+    multiplied into every learning rate that it is given.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if config.layer_decay < 1:
+        scales = depth_scales(model, config.layer_decay)
+        groups = [
+            group | {"params": here, "scale": scale, "lr": config.lr * scale}
+            for scale in sorted(set(scales.values()), reverse=True)
+            for group in groups
+            if (here := [p for p in group["params"] if scales[p] == scale])
+        ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def depth_scales(model: torch.nn.Module, decay: float) -> dict[torch.nn.Parameter, float]:
+    """What the learning rate of each parameter is multiplied by: "discriminative fine-tuning" (Howard and Ruder, ACL
+    2018), with the exponents of Clark et al. (ELECTRA, ICLR 2020).
+
+    Args:
+        model: of transformers, with an encoder of n layers and a head.
+        decay: in (0, 1].
+
+    Returns:
+        1 for the head (and a pooler), decay^(n - k) for layer k = 0 .. n - 1 counted from below, and decay^(n + 1) for
+        the rest of the encoder, which is its embeddings.
+    """
+    from .encoder import encoder_layers  # here: settings are checked before anything slow is imported
+
+    layers, scales = encoder_layers(model), dict.fromkeys(model.parameters(), 1.0)
+    for p in model.base_model.parameters():
+        scales[p] = decay ** (len(layers) + 1)
+    for k, layer in enumerate(layers):
+        for p in layer.parameters():
+            scales[p] = decay ** (len(layers) - k)
+    pooler = getattr(model.base_model, "pooler", None)
+    return scales | (dict.fromkeys(pooler.parameters(), 1.0) if pooler else {})
 
 
 def pick_precision(wish: str, device: torch.device) -> str:

@@ -13,10 +13,13 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from transformers.utils import logging as transformers_logging
 
 from . import assets
+from .attention import NAME as ATTENTION
+from .attention import use_attention
 from .batches import CASES, IGNORE, Encoded, batches, collate, encode
 from .corpora import Sentence
 from .decoding import decode
 from .dice import seeded
+from .dropout import use_quick_dropout
 from .errors import RmlibError, RmlibValueError
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -167,6 +170,8 @@ def _load(encoder: str, head: str, labels: list[str], dropout: float | None, see
         raise EncoderError(f"{path} holds no trained head for its labels; missing: {', '.join(new)}")
     if tokenizer.tokenize("A") == tokenizer.tokenize("a"):
         new += add_case_channel(model)
+    use_attention(model)
+    use_quick_dropout(model)
     parameters = sum(p.numel() for p in model.parameters())
     report = f"{encoder}: {parameters / 1e6:.1f} M parameters; new, not from the checkpoint: {', '.join(new) or 'none'}"
     if info["unexpected_keys"]:
@@ -195,8 +200,19 @@ def add_case_channel(model: nn.Module) -> list[str]:
     return []
 
 
+def can_pack(model: nn.Module) -> bool:
+    """Whether the model computes its attention in `attention.py`, which packed batches need."""
+    return getattr(model.config, "_attn_implementation", None) == ATTENTION
+
+
+def encoder_layers(model: nn.Module) -> nn.ModuleList:
+    """The layers of the encoder, the lowest first: the first list of modules in it."""
+    return next(module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
+
+
 def freeze(model: nn.Module, what: str | int) -> int:
-    """Choose which parameters train; each call starts from all of them.
+    """Choose which parameters train; each call starts from all of them. In an encoder with adapters (`lora.add_lora`)
+    nothing trains but these and the case channel, so that `what` can only take from them.
 
     Args:
         what: "none"; "embeddings" (the word and position tables); a number n (all embeddings and the first n layers);
@@ -216,13 +232,18 @@ def freeze(model: nn.Module, what: str | int) -> int:
         for name, parameter in base.embeddings.named_parameters():
             parameter.requires_grad_(not name.startswith(("word_embeddings", "position_embeddings")))
     elif str(what).isdecimal():
-        layers = next(module for module in base.modules() if isinstance(module, nn.ModuleList))
+        layers = encoder_layers(model)
         if int(what) > len(layers):
             raise RmlibValueError(f"freeze is {what}; this encoder has {len(layers)} layers")
         for part in [base.embeddings, *layers[: int(what)]]:
             part.requires_grad_(False)
     elif what != "none":
         raise RmlibValueError(f"freeze is {what!r}; expected none, embeddings, encoder, or a number of layers")
+    if any(".lora_" in name for name, _ in base.named_parameters()):
+        kept = (".lora_", "token_type_embeddings") if getattr(model.config, "case_channel", False) else (".lora_",)
+        for name, parameter in base.named_parameters():
+            if not any(part in name for part in kept):
+                parameter.requires_grad_(False)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

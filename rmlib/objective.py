@@ -87,18 +87,27 @@ class RewardObjective(nn.Module):
         from_trainer = not isinstance(logits, Tensor)
         logits = as_classes(logits["logits"] if from_trainer else logits, labels)
         z, y = items(logits, labels, self.ignore_index)
-        if len(y) == 0:
-            nothing = z.sum()  # 0, and still part of the graph, so that backward() works
-            loss = Loss(nothing, nothing, nothing)
-        else:
-            prediction = nn.functional.cross_entropy(z, y)
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
-                what = sentences(logits, labels, self.ignore_index) if self.reward.sentences else (z, y)
-                reward = 1 - self.reward.function(*what, self.background)
-            loss = Loss(self.combine(prediction, reward), prediction, reward)
+        words = words_each(labels, self.ignore_index) if self.reward.sentences else None
+        loss = self.terms(z, y, words)
         if from_trainer:
             return loss.total if num_items_in_batch is None else loss.total * (len(y) / num_items_in_batch)
         return loss
+
+    def terms(self, z: Tensor, y: Tensor, words: list[int] | None = None) -> Loss:
+        """The loss of items that have been looked at already: nothing here makes a program wait for its GPU.
+
+        Args:
+            z: logits (items, classes), float32 or better. y: labels (items,), int, nothing to ignore left in them.
+            words: items of each sentence, in order: what a metric of names has to know; left out, all are one sentence.
+        """
+        if len(y) == 0:
+            nothing = z.sum()  # 0, and still part of the graph, so that backward() works
+            return Loss(nothing, nothing, nothing)
+        prediction = nn.functional.cross_entropy(z, y)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
+            what = by_sentence(z, y, words or [len(y)]) if self.reward.sentences else (z, y)
+            reward = 1 - self.reward.function(*what, self.background)
+        return Loss(self.combine(prediction, reward), prediction, reward)
 
     def combine(self, prediction: Tensor, reward: Tensor) -> Tensor:
         """L_p + alpha * L_r; the reward alone when alpha is inf, L_p itself when alpha is 0."""
@@ -148,16 +157,20 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
     return z, y
 
 
-def sentences(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Tensor, Tensor]:
-    """The labelled words of each sentence, moved together: logits (sentences, words, classes) and labels
-    (sentences, words), `NO_WORD` after the end of a short sentence. A sentence without a labelled word is left out.
-    Logits (items, classes) are one sentence.
+def words_each(labels: Tensor, ignore_index: int = -100) -> list[int]:
+    """Labelled words of each sentence of labels (..., words); labels (items,) are one sentence."""
+    return (labels != ignore_index).reshape(-1, labels.shape[-1]).sum(-1).tolist()
+
+
+def by_sentence(z: Tensor, y: Tensor, words: list[int]) -> tuple[Tensor, Tensor]:
+    """Items laid out as sentences: logits (sentences, words, classes) and labels (sentences, words), with 0 and
+    `NO_WORD` after the end of a short sentence. A sentence without a labelled word is left out.
+
+    Args:
+        z: (items, classes), sentence after sentence. y: (items,). words: items of each sentence.
     """
-    logits, labels = logits.reshape(-1, *logits.shape[-2:]), labels.reshape(-1, labels.shape[-1])
-    some = (labels != ignore_index).any(-1)
-    logits, labels = logits[some], labels[some]
-    kept = labels != ignore_index
-    order = kept.int().argsort(dim=-1, descending=True, stable=True)[:, : int(kept.sum(-1).max())]
-    kept = kept.gather(-1, order)
-    z = logits.gather(1, order[..., None].expand(-1, -1, logits.shape[-1])).masked_fill(~kept[..., None], 0.0)
-    return z, labels.gather(-1, order).long().masked_fill(~kept, NO_WORD)
+    counts = torch.tensor([n for n in words if n])
+    there = torch.arange(int(counts.max())) < counts[:, None]
+    place = (there.flatten().cumsum(0) - 1).reshape(there.shape).to(z.device)
+    after = ~there.to(z.device)
+    return z[place].masked_fill(after[..., None], 0.0), y.long()[place].masked_fill(after, NO_WORD)

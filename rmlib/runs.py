@@ -16,9 +16,12 @@ from .config import Config
 from .corpora import Corpus, Sentence
 from .encoder import Tagger, new_tagger
 from .errors import RmlibError
+from .lora import merge_lora
 from .metrics import entity_scores
-from .training import Step, Training
+from .steps import Step, read
+from .training import Training
 
+READ_EVERY = 20  # steps, on a GPU
 HISTORY = [field for field in Step._fields if field != "scores"] + ["dev_f1"]
 
 
@@ -57,27 +60,32 @@ def train_tagger(
         raise RmlibError(f"{out} holds a finished run; give another folder, or delete this one first")
     tagger = new_tagger(corpus.tags, encoder, dropout, config.seed)
     encoded = tagger.encode(corpus.train)
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.safetensors" if out else None
     score = lambda: evaluate(tagger, corpus.dev)  # noqa: E731
     training = Training(tagger, encoded.examples, config, score, checkpoint)
     main = training.accelerator.is_main_process
     history = read_history(out / "history.csv", training.step) if out else []
     if out and main:
+        out.mkdir(parents=True, exist_ok=True)
         write_history(out / "history.csv", history)
     bar = tqdm(total=len(training), initial=training.step, disable=not (progress and main), unit="step")
-    f1 = math.nan
+    f1, waiting = math.nan, []
+    training.lazy = True  # a GPU is asked for its numbers once in a while: to wait for them stops it
+    every = READ_EVERY if training.accelerator.device.type == "cuda" else 1
     for step in training:
-        f1 = step.scores["f1"] if step.scores else f1
-        row = step._asdict() | {"dev_f1": step.scores["f1"] if step.scores else ""}
-        row.pop("scores")
-        history.append(row)
+        waiting.append(step)
+        if step.scores is None and step.step % every and step.step % config.checkpoint_every:
+            continue
+        rows = [_row(one) for one in read(waiting)]
+        waiting = []
+        history += rows
         if out and main:
-            write_history(out / "history.csv", [row], append=True)
-        bar.set_postfix(loss=f"{step.total:.3f}", dev_f1=f"{f1:.3f}")
-        bar.update()
+            write_history(out / "history.csv", rows, append=True)
+        f1 = step.scores["f1"] if step.scores else f1
+        bar.set_postfix(loss=f"{rows[-1]['total']:.3f}", dev_f1=f"{f1:.3f}")
+        bar.update(len(rows))
     bar.close()
+    merge_lora(tagger.model)  # before the scores: they are of the weights that are stored
     metrics = {
         "dev": evaluate(tagger, corpus.dev),
         "test": evaluate(tagger, corpus.test),
@@ -95,7 +103,7 @@ def train_tagger(
         "precision": training.precision,
         "device": training.accelerator.device.type,
         "processes": training.accelerator.num_processes,
-        "versions": versions(),
+        "versions": versions("peft") if config.lora else versions(),
     }
     if out and main:
         tagger.save(out)
@@ -106,9 +114,15 @@ def train_tagger(
     return tagger, history, metrics
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
-    packages = ("rmlib", "torch", "transformers", "accelerate", "tokenizers", "seqeval")
+def _row(step: Step) -> dict:
+    row = step._asdict() | {"dev_f1": step.scores["f1"] if step.scores else ""}
+    row.pop("scores")
+    return row
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers, and of `more` packages."""
+    packages = ("rmlib", "torch", "transformers", "accelerate", "tokenizers", "seqeval", *more)
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 

@@ -15,36 +15,20 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from .batches import IGNORE, batches, collate
+from .batches import batches
 from .checkpoints import CheckpointError, load_checkpoint, read_position, save_checkpoint
 from .config import Config, make_optimizer, pick_precision
-from .encoder import Classifier, freeze
+from .encoder import Classifier, can_pack
 from .errors import RmlibValueError
+from .lora import prepare
 from .objective import Loss, RewardObjective
-
-
-class Step(NamedTuple):
-    """What one step did. `pieces` are word pieces without padding, `seconds` the time since the run began;
-    `scores` is what `score()` returned where an epoch ended, else None."""
-
-    step: int
-    epoch: int
-    alpha: float
-    reward_type: str
-    total: float
-    prediction: float
-    reward: float
-    lr: float
-    grad_norm: float
-    pieces: int
-    seconds: float
-    scores: dict | None = None
+from .shelf import Batch, Shelf, packs
+from .steps import Step, read
 
 
 class Training:
@@ -53,7 +37,12 @@ class Training:
     The objective sees the logits of the whole batch at once, also where the batch is cut into micro-batches or
     spread over processes: an F1 is a ratio of counts and is not the mean of its parts. So each step takes the
     logits of every part, lets the objective differentiate with respect to them, and then sends that gradient down
-    through the encoder, part by part (Gao et al. 2021, "gradient caching").
+    through the encoder, part by part (Gao et al. 2021, "gradient caching"). How many processes share the parts makes no
+    difference but for the order of sums.
+
+    On a GPU the sentences are packed into rows of `budget` pieces without padding (see `attention`), and no step waits
+    for the GPU's numbers where `lazy` is set: `total`, `prediction`, `reward` and `grad_norm` of its `Step` are then
+    tensors, which `read` turns into floats, many steps at once.
 
     Args:
         classifier: what to train; its weights change in place.
@@ -84,10 +73,13 @@ class Training:
         self.classifier, self.examples, self.config, self.score = classifier, examples, config or Config(), score
         self.objective = RewardObjective(self.config.alpha, self.config.reward)
         self.accelerator = Accelerator()
-        self.trainable = freeze(classifier.model, self.config.freeze)
+        self.trainable = prepare(classifier.model, self.config)
         self.model = self.accelerator.prepare(classifier.model)
         self.optimizer = make_optimizer(classifier.model, self.config)
         self.lengths = [len(example) for example in examples]
+        self.shelf = Shelf(examples, classifier.tokenizer.pad_token_id, classifier.case, self.accelerator.device)
+        self.packed = self.accelerator.device.type == "cuda" and can_pack(classifier.model) and not self.shelf.per_text
+        self.lazy = False
         self.precision = pick_precision(self.config.precision, self.accelerator.device)
         self.step, self.seconds, self.best_score, self.best_epoch = 0, 0.0, -math.inf, 0
         self.lr_factor = 1.0  # multiplies the learning rate of the schedule; may change between steps
@@ -96,7 +88,7 @@ class Training:
         self.checkpoint = Path(checkpoint) if checkpoint else None
         if self.checkpoint and self.checkpoint.exists():
             self._resume()
-        parts = len(batches(self.lengths, self.config.budget))
+        parts = len(self._groups(0))
         self.steps_per_epoch = math.ceil(parts / (self.config.accumulate * self.accelerator.num_processes))
 
     def __len__(self) -> int:
@@ -133,96 +125,93 @@ class Training:
         self.model.train()
         lr = self.learning_rate(self.step) * self.lr_factor
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        loss, pieces = self._backward(self._micro_batches())
+            group["lr"] = lr * group.get("scale", 1.0)
+        loss, pieces = self._backward(self._parts())
         norm = torch.nn.utils.clip_grad_norm_(self.classifier.model.parameters(), self.config.clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        total, prediction, reward = (float(term) for term in loss)
         in_force = self.objective.alpha, self.objective.reward.name
+        epoch = (self.step - 1) // self.steps_per_epoch + 1
+        step = Step(self.step, epoch, *in_force, *loss, lr, norm, pieces, 0.0)
+        (step,) = [step] if self.lazy else read([step])
         self.seconds += perf_counter() - start  # evaluation and checkpoints not counted
         scores = self._evaluate() if self._epoch_ended and self.score else None
-        epoch = (self.step - 1) // self.steps_per_epoch + 1
-        return Step(
-            self.step, epoch, *in_force, total, prediction, reward, lr, float(norm), pieces, self.seconds, scores
-        )
+        return step._replace(seconds=self.seconds, scores=scores)
 
-    def _micro_batches(self) -> list[dict]:
-        """This process's share of the step's micro-batches. One with nothing to learn stands in for a missing one,
-        because every process has to take part in every step."""
+    def _groups(self, epoch: int) -> list[list[int]]:
+        """The micro-batches of an epoch, for all processes. The last are kept: to sort a large corpus at every step
+        would be felt."""
+        if self._order[0] != epoch:
+            cut = packs if self.packed else batches
+            self._order = epoch, cut(self.lengths, self.config.budget, self.config.seed, epoch)
+        return self._order[1]
+
+    def _parts(self) -> list[list[int]]:
+        """The micro-batches of this step, for all processes: number k is computed by process k modulo their number."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        if self._order[0] != epoch:  # sorting a large corpus again at every step would be felt
-            self._order = epoch, batches(self.lengths, self.config.budget, self.config.seed, epoch)
-        groups, mine = self._order[1], []
-        for k in range(self.config.accumulate):
-            number = (position * self.config.accumulate + k) * self.accelerator.num_processes
-            number += self.accelerator.process_index
-            group = groups[number] if number < len(groups) else groups[0]
-            batch = collate(
-                [self.examples[i] for i in group], self.classifier.tokenizer.pad_token_id, self.classifier.case
-            )
-            if number >= len(groups):
-                batch["labels"].fill_(IGNORE)
-            mine.append(batch)
-        return mine
+        many = self.config.accumulate * self.accelerator.num_processes
+        return self._groups(epoch)[position * many : (position + 1) * many]
+
+    def _batch(self, group: list[int]) -> Batch:
+        return self.shelf.packed(group, self.config.budget) if self.packed else self.shelf.padded(group)
 
     def _seed(self, *numbers: int) -> None:
         """Random numbers of their own for this step and these numbers."""
         numbers = (self.config.seed, self.step, *numbers)
         torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
 
-    def _forward(self, batch: dict, part: int) -> torch.Tensor:
-        """Logits of one micro-batch. Each (seed, step, part) has random numbers of its own, so that a part can be
-        computed twice with the same dropout, and a resumed run needs to remember no generator."""
-        self._seed(part, self.accelerator.process_index)
-        inputs = {key: value for key, value in batch.items() if key != "labels"}
+    def _forward(self, batch: Batch, number: int) -> torch.Tensor:
+        """Logits (items, classes) of a micro-batch. Each (seed, step, number) has random numbers of its own: a part can
+        be computed twice with the same dropout, by any process, and a resumed run needs to remember no generator."""
+        self._seed(number)
+        inputs = dict(batch.inputs)
         if "token_type_ids" in inputs:
-            shown = torch.rand(len(inputs["token_type_ids"]), 1) >= self.config.case_dropout
-            inputs["token_type_ids"] = inputs["token_type_ids"] * shown
-        device = self.accelerator.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.model(**{key: value.to(device) for key, value in inputs.items()}).logits
+            hidden = torch.rand(len(batch.words)) < self.config.case_dropout
+            inputs["token_type_ids"] = self.shelf.without_case(inputs, hidden)
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.model(**inputs).logits
+        logits = logits.flatten(0, -2)[batch.items]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
-    def _backward(self, parts: list[dict]) -> tuple[Loss, int]:
+    def _backward(self, parts: list[list[int]]) -> tuple[Loss, int]:
         """Fill the gradients of the parameters; returns the loss of the whole batch and its pieces."""
-        one = len(parts) == 1  # then the first forward is kept and there is no second
+        processes, own = self.accelerator.num_processes, self.accelerator.process_index
+        numbers = range(own, len(parts), processes)
+        # Every process takes part in every backward pass: one without a part left computes the first, to no effect.
+        idle = -(-len(parts) // processes) - len(numbers)
+        mine = [(number, self._batch(parts[number])) for number in [*numbers, *[0] * idle]]
+        one = len(mine) == 1  # then the first forward is kept and there is no second
         with nullcontext() if one else torch.no_grad():
-            logits = [self._forward(batch, k) for k, batch in enumerate(parts)]
-        labels = [batch["labels"].to(self.accelerator.device) for batch in parts]
-        z, y, mine = self._whole_batch([part.detach() for part in logits], labels)
+            logits = [self._forward(batch, number) for number, batch in mine]
+        z, y = self._join(parts, logits, [batch.labels for _, batch in mine])
         z.requires_grad_()
         self._seed(-1)  # a sampled reward draws the same in every process
-        loss = self.objective(z, y)
+        words = [self.shelf.words[i] for group in parts for i in group]
+        loss = self.objective.terms(z, y, words)
         (gradient,) = torch.autograd.grad(loss.total, z)
-        gradient = gradient[mine] * self.accelerator.num_processes  # processes average their gradients: undo it
-        row = 0
-        for k, (batch, part) in enumerate(zip(parts, logits, strict=True)):
-            rows, width = part.shape[0], part.shape[1:-1]
-            piece = gradient[row : row + rows][(slice(None), *(slice(n) for n in width))]
-            last = k == len(parts) - 1
+        pieces = gradient.split([sum(self.shelf.words[i] for i in group) for group in parts])
+        for k, ((number, batch), part) in enumerate(zip(mine, logits, strict=True)):
+            slope = pieces[number] * processes  # processes average their gradients: undo it
+            slope = torch.zeros_like(slope) if k >= len(numbers) else slope
+            last = k == len(mine) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                (part if one else self._forward(batch, k)).backward(piece.to(part.dtype))
-            row += rows
-        real = [batch for batch in parts if (batch["labels"] != IGNORE).any()]  # no stand-ins
-        pieces = torch.tensor(sum(int(batch["attention_mask"].sum()) for batch in real), device=self.accelerator.device)
-        return Loss(*(term.detach() for term in loss)), int(self.accelerator.reduce(pieces))
+                (part if one else self._forward(batch, number)).backward(slope)
+        return Loss(*(term.detach() for term in loss)), sum(self.lengths[i] for group in parts for i in group)
 
-    def _whole_batch(self, logits: list, labels: list):
-        """All parts of all processes as one batch, and the slice of rows that is this process's."""
-        if logits[0].ndim == 3:  # (sentences, pieces, classes): pad all to one width
-            width = torch.tensor(max(part.shape[1] for part in logits), device=self.accelerator.device)
-            width = int(self.accelerator.gather(width).max())
-            logits = [torch.nn.functional.pad(z, (0, 0, 0, width - z.shape[1])) for z in logits]
-            labels = [torch.nn.functional.pad(y, (0, width - y.shape[1]), value=IGNORE) for y in labels]
-        z, y = torch.cat(logits), torch.cat(labels)
-        if self.accelerator.num_processes == 1:
-            return z, y, slice(len(z))
-        own = len(z)
-        z = self.accelerator.pad_across_processes(z)
-        y = self.accelerator.pad_across_processes(y, pad_index=IGNORE)
-        first = self.accelerator.process_index * len(z)
-        return self.accelerator.gather(z), self.accelerator.gather(y), slice(first, first + own)
+    def _join(self, parts: list[list[int]], logits: list, labels: list) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and labels of all parts of all processes, in the order of the parts, the same in every process."""
+        processes, sizes = self.accelerator.num_processes, [sum(self.shelf.words[i] for i in g) for g in parts]
+        if processes == 1:
+            return torch.cat([part.detach() for part in logits]), torch.cat(labels)
+        longest = max(sizes)  # each knows how much the others have, so that one exchange is enough
+        fill = lambda one, rows: torch.nn.functional.pad(one, (0, 0) * (one.ndim - 1) + (0, rows - len(one)))  # noqa: E731
+        z = self.accelerator.gather(torch.stack([fill(part.detach(), longest) for part in logits]))
+        y = self.accelerator.gather(torch.stack([fill(part, longest) for part in labels]))
+        rounds = len(z) // processes  # process after process, each with its rounds
+        rows = [(number % processes) * rounds + number // processes for number in range(len(parts))]
+        z = torch.cat([z[row, :size] for row, size in zip(rows, sizes, strict=True)])
+        return z, torch.cat([y[row, :size] for row, size in zip(rows, sizes, strict=True)])
 
     def _evaluate(self) -> dict:
         told = [None]
@@ -271,11 +260,14 @@ class Training:
 
     def _settings(self) -> dict:
         """What has to be the same where a run is taken up again."""
-        return asdict(self.config) | {
+        settings = asdict(self.config)
+        settings.pop("accumulate")  # what counts is how many parts a step has, and not who computes them
+        return settings | {
             "encoder": self.classifier.report,
             "classes": self.classifier.labels,
             "dropout": getattr(self.classifier.model.config, "hidden_dropout_prob", None),
-            "processes": self.accelerator.num_processes,
+            "packed": self.packed,
+            "parts of a step": self.config.accumulate * self.accelerator.num_processes,
             "examples (a checksum)": zlib.crc32(repr(self.examples).encode()),
         }
 

@@ -119,6 +119,10 @@ def test_a_corpus_that_is_not_there(fails, tiny, tmp_path):
         ("--lr=-1", ["lr is -1.0"]),
         ("--optimizer=adam", ["optimizer is 'adam'", "adamw or sgd"]),
         ("--freeze=head", ["freeze is 'head'"]),
+        ("--lora=-1", ["lora is -1", "whole number of 0 or more"]),
+        ("--lora=33", ["lora is 33", "from 1 to 32 here"]),
+        ("--layer-decay=0", ["layer_decay is 0.0", "above 0, at most 1"]),
+        ("--layer-decay=1.1", ["layer_decay is 1.1"]),
         ("--precision=fp16", ["precision is 'fp16'"]),
         ("--limit=0", ["limit is 0", "1 or more"]),
         ("--limit=-3", ["limit is -3"]),
@@ -203,6 +207,18 @@ def test_out_has_a_name_of_its_own(rmlib, small_folder, tiny, tmp_path, monkeypa
     assert code == 0, complaint
     (out,) = (tmp_path / "runs").iterdir()
     assert out.name == f"{small_folder.name}-soft_f1_macro-alpha0.5-seed0"
+
+
+def test_train_with_adapters_and_layer_decay(rmlib, small_folder, tiny, tmp_path):
+    from rmlib.encoder import load_tagger
+
+    options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--limit", "8", "--epochs", "1"]
+    code, _, complaint = rmlib("train", *options, "--lora", "2", "--layer-decay", "0.9", "--out", tmp_path / "out")
+    assert code == 0, complaint
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["config"]["lora"], metrics["config"]["layer_decay"]) == (2, 0.9)
+    whole = sum(p.numel() for p in load_tagger(tmp_path / "out").model.parameters())  # nothing of adapters in it
+    assert metrics["trainable_parameters"] < whole / 50
 
 
 def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):

@@ -1,18 +1,10 @@
 """The loop: gradients against plain torch, stopping, resuming, and two processes against one."""
 
-import json
 import math
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from rmlib import corpora
 from rmlib.batches import batches, collate
 from rmlib.checkpoints import CheckpointError
 from rmlib.config import Config
@@ -324,65 +316,3 @@ def test_a_checkpoint_of_other_settings_is_refused(start, tmp_path, small, tiny)
         Training(training.classifier, training.examples[1:], training.config, checkpoint=file)
     with pytest.raises(CheckpointError, match="with classes=.*this one has .'O', 'B-PER'.;"):
         Training(new_tagger(["O", "B-PER"], str(tiny), 0.0), training.examples, training.config, checkpoint=file)
-
-
-# --- Several processes ----------------------------------------------------------------------------------------------
-
-SCRIPT = """
-    import json, sys
-    sys.path.insert(0, {here!r})
-    from accelerate import PartialState
-    from test_training import run_in_parts
-
-    steps, scores, _ = run_in_parts(*sys.argv[1:3], accumulate=1, out=sys.argv[3])
-    if PartialState().is_main_process:
-        print(json.dumps([PartialState().num_processes, steps, scores]))
-"""
-
-
-def run_in_parts(tiny, small, accumulate, out=None):
-    """A run whose step takes two micro-batches, of one process or of two."""
-    corpus = corpora.load(small)
-    tagger = new_tagger(corpus.tags, str(tiny), dropout=0.0)
-    settings = PLAIN | {"alpha": 3.0, "reward": "soft_f1_macro", "epochs": 2, "accumulate": accumulate, "lr": 0.01}
-    settings["budget"] = 300
-    training = Training(
-        tagger,
-        tagger.encode(corpus.train).examples,
-        Config(**settings),
-        score=lambda: {"f1": float(tagger.model.classifier.weight.detach().abs().sum())},
-    )
-    steps = []
-    for step in training:
-        steps.append(step)
-        training.objective.reward = ("entity_f1", "soft_f1_macro")[step.step % 2]  # samples are shared, too
-    if out and training.accelerator.is_main_process:
-        tagger.save(out)
-    scores = [step.scores["f1"] for step in steps if step.scores]
-    return [step._replace(seconds=0, scores=None, reward_type=0) for step in steps], scores, weights(training)
-
-
-def test_two_processes_find_the_losses_of_one(tiny, small_folder, tmp_path):
-    """Each process has a part of every batch; the counts behind an F1 are put together before the reward is taken."""
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(here=str(Path(__file__).parent))))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]
-    said = subprocess.run(
-        [*launch, str(tiny), str(small_folder), str(tmp_path / "two")],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert said.returncode == 0, said.stderr
-    processes, steps, scores = json.loads(said.stdout.strip().splitlines()[-1])
-    encoded = new_tagger(corpora.load(small_folder).tags, str(tiny)).encode(corpora.load(small_folder).train)
-    assert len(batches(encoded.lengths, 300)) % 2 == 1  # the last step has a batch for one process only
-    expected, expected_scores, expected_weights = run_in_parts(tiny, small_folder, accumulate=2)
-    assert processes == 2 and len(steps) == len(expected) > 4
-    for step, other in zip(steps, expected, strict=True):
-        assert step[:-1] == pytest.approx(list(other)[:-1], rel=1e-4)
-    assert scores == pytest.approx(expected_scores, rel=1e-4) and len(scores) == 2
-    stored = load_file(tmp_path / "two" / "model.safetensors")
-    for name, value in expected_weights.items():
-        torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-3)

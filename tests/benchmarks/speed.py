@@ -1,16 +1,26 @@
 """How fast is the kit's loop? Three loops, one after the other, on the same sentences, model and trained weights.
 
-    python -m tests.benchmarks.speed
+    python -m tests.benchmarks.speed                      # MiniLM, as the README shows it
+    python -m tests.benchmarks.speed --model base --sentences 14041 --rounds 2
 
-prints a markdown table and writes data/results/speed.csv. The loops:
+prints markdown tables and writes data/results/speed.csv (speed_base.csv, speed_cuda.csv …). It runs on the GPU where
+there is one. The loops:
 
 - the article's: every sentence padded to 128 pieces, 16 sentences a batch, all 128 positions computed;
-- transformers.Trainer with its dynamic padding and grouping by length, at several batch sizes;
-- the kit's `Training` with its defaults.
+- transformers.Trainer with its dynamic padding, grouping by length and fused optimizer, at several batch sizes;
+- the kit's `Training`.
 
-Speed is in pieces that matter (word pieces without padding) per second. Each round runs every loop once, each
-round begins with another loop, and a ratio is taken inside a round before the median over the rounds, so that a
-machine that slows down for a minute favours nobody. Let nothing else run on the machine meanwhile.
+Speed is in pieces that matter (word pieces without padding) per second. MFU is the share of the machine's fastest
+matrix product, measured in the same round, that goes into the arithmetic that these pieces need: for each 6 flops a
+weight of a linear layer, and 12 layers · width · sentence length for attention. Each round runs every loop once, each
+round begins with another loop, and a ratio is taken inside a round before the median over the rounds, so that a machine
+that slows down for a minute favours nobody. Let nothing else run on the machine meanwhile.
+
+`--model base` is BERT-base's shape (12 layers, width 768) with random weights, which make no difference to speed.
+`--sentences` beyond the newswire's 2,030 takes them again: 14,041 is as many as CoNLL-2003 has.
+
+For a machine that reaches no registry: `python -m tests.benchmarks.carry FOLDER` writes MiniLM with 16-bit weights
+(45 MB); there, `python -m tests.benchmarks.speed --encoder FOLDER`.
 """
 
 import argparse
@@ -22,25 +32,40 @@ import io
 import statistics
 import sys
 import tempfile
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 
+import psutil
 import torch
 from accelerate.state import AcceleratorState
-from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForTokenClassification,
+    DataCollatorForTokenClassification,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.utils import logging
 
+from rmlib.attention import use_attention
 from rmlib.batches import batches, collate
 from rmlib.config import Config, pick_precision
 from rmlib.corpora import Corpus, data_dir, newswire
-from rmlib.encoder import Tagger, freeze, new_tagger
+from rmlib.dropout import use_quick_dropout
+from rmlib.encoder import Tagger, add_case_channel, encoder_layers, freeze, new_tagger
 from rmlib.objective import RewardObjective
 from rmlib.runs import evaluate, versions
 from rmlib.training import Training
 
 WIDTH, ARTICLE_BATCH = 128, 16  # the article's
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+TRAINER_BATCHES = (8, 16, 32, 64) if DEVICE.type == "cpu" else (32, 64, 128)
+BUDGETS = (1024,) if DEVICE.type == "cpu" else (1024, 4096, 16384)
+PRODUCTS = ((1024, 384, 1536), (2048, 2048, 2048)) if DEVICE.type == "cpu" else ((8192, 8192, 8192),)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train_article(tagger: Tagger, examples: list, config: Config, bf16: bool):
@@ -52,15 +77,15 @@ def train_article(tagger: Tagger, examples: list, config: Config, bf16: bool):
     whole["labels"][whole["attention_mask"] == 0] = 0
     whole = {k: torch.nn.functional.pad(v, (0, WIDTH - v.shape[1]), value=fill.get(k, 0)) for k, v in whole.items()}
     data = torch.utils.data.TensorDataset(*whole.values())
-    model = tagger.model.train()
+    model = tagger.model.to(DEVICE).train()
     yield
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=config.lr)
     for _ in range(config.epochs):
         epoch_loss = 0.0
         for batch in torch.utils.data.DataLoader(data, batch_size=ARTICLE_BATCH, shuffle=True):
             model.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = model(**dict(zip(whole, batch, strict=True))).loss
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+                loss = model(**{name: one.to(DEVICE) for name, one in zip(whole, batch, strict=True)}).loss
             epoch_loss += loss.item()
             loss.backward()
             optimizer.step()
@@ -85,7 +110,8 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
             warmup_steps=config.warmup,  # below 1 it is a share of all steps
             max_grad_norm=config.clip,
             bf16=bf16,
-            use_cpu=True,
+            optim="adamw_torch_fused",
+            use_cpu=DEVICE.type == "cpu",
             logging_strategy="no",
             save_strategy="no",
             report_to="none",
@@ -102,66 +128,198 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
             trainer.train()
 
 
-def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool):
-    """The kit's loop with its defaults, but for the precision asked for."""
+def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool, budget: int = 1024):
+    """The kit's loop with its defaults, but for the precision and the budget asked for."""
+    use_attention(tagger.model)
+    use_quick_dropout(tagger.model)
     yield
-    for _ in Training(tagger, examples, replace(config, precision="bf16" if bf16 else "fp32")):
+    training = Training(tagger, examples, replace(config, precision="bf16" if bf16 else "fp32", budget=budget))
+    training.lazy = True
+    for _ in training:
         pass
 
 
+def kit_name(budget: int) -> str:
+    return "the kit" if budget == BUDGETS[0] else f"the kit, {budget} pieces a batch"
+
+
 LOOPS = {
-    "the kit": train_kit,
+    **{kit_name(budget): partial(train_kit, budget=budget) for budget in BUDGETS},
     "the article's loop": train_article,
-    **{f"Trainer, batch {size}": partial(train_trainer, batch=size) for size in (8, 16, 32)},
+    **{f"Trainer, batch {size}": partial(train_trainer, batch=size) for size in TRAINER_BATCHES},
 }
 
 
-def pieces_per_second(loop, tagger: Tagger, examples: list, config: Config, bf16: bool) -> float:
-    """One run of a loop on a copy of the tagger. A loop prepares its data up to its `yield`; the rest is timed, the
-    making of the optimizer and of the Trainer included."""
+def as_transformers_makes_it(tagger: Tagger) -> Tagger:
+    """The tagger with torch's own dropout and transformers' own attention: what everyone but the kit trains."""
+    for name, module in list(tagger.model.named_modules()):
+        if isinstance(module, torch.nn.Dropout):
+            tagger.model.set_submodule(name, torch.nn.Dropout(module.p))
+    tagger.model.set_attn_implementation("sdpa")
+    return tagger
+
+
+def base_tagger(like: Tagger) -> Tagger:
+    """A tagger of BERT-base's shape with random weights, and the tokenizer and tags of another."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=like.model.config.vocab_size, num_labels=len(like.labels))
+    model = BertForTokenClassification(config)
+    add_case_channel(model)
+    return Tagger(model, like.tokenizer, like.labels)
+
+
+def wait() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def flops(tagger: Tagger, examples: list) -> float:
+    """What one epoch needs: forward and backward, padding not counted."""
+    layers = list(encoder_layers(tagger.model))
+    linear = [m for part in [*layers, tagger.model.classifier] for m in part.modules()]
+    weights = sum(m.weight.numel() for m in linear if isinstance(m, torch.nn.Linear))
+    width = tagger.model.config.hidden_size
+    return float(sum(6 * weights * len(e) + 12 * len(layers) * width * len(e) ** 2 for e in examples))
+
+
+def matmul_peak(precision: str) -> float:
+    """Flops a second of the fastest of a few large matrix products, half a second each."""
+    best = 0.0
+    for n, k, m in PRODUCTS:
+        a, b = (torch.randn(shape, device=DEVICE, dtype=DTYPES[precision]) for shape in ((n, k), (k, m)))
+        a @ b
+        wait()
+        start, done = perf_counter(), 0
+        while perf_counter() - start < 0.5:
+            a @ b
+            done += 1
+            wait()
+        best = max(best, 2 * n * k * m * done / (perf_counter() - start))
+    return best
+
+
+@contextlib.contextmanager
+def memory():
+    """A list that holds, afterwards, the most MB that were in use beyond what was in use before."""
+    found, done = [], threading.Event()
+    if DEVICE.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield found
+        found.append((torch.cuda.max_memory_allocated() - before) / 2**20)
+        return
+    process, seen = psutil.Process(), [psutil.Process().memory_info().rss]
+
+    def look():
+        while not done.wait(0.05):
+            seen.append(process.memory_info().rss)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    yield found
+    done.set()
+    thread.join()
+    found.append((max(seen) - seen[0]) / 2**20)
+
+
+def run_once(loop, tagger: Tagger, examples: list, config: Config, bf16: bool) -> tuple[float, float]:
+    """Seconds and MB of one run of a loop on a copy of the tagger. A loop prepares its data up to its `yield`; the rest
+    is timed, the making of the optimizer and of the Trainer included."""
     AcceleratorState._reset_state(reset_partial_state=True)  # else one loop would inherit another's precision
     gc.collect()
     torch.manual_seed(config.seed)
     run = loop(copy.deepcopy(tagger), examples, config, bf16)
     next(run)
-    wall, cpu = perf_counter(), process_time()
-    for _ in run:
-        pass
-    wall, cpu = perf_counter() - wall, process_time() - cpu
-    speed = sum(map(len, examples)) * config.epochs / wall
-    used = cpu / wall / torch.get_num_threads()
-    print(f"{speed:.0f} pieces/s; it got {used:.0%} of its CPU threads", file=sys.stderr, flush=True)
-    return speed
+    with memory() as most:
+        wait()
+        start = perf_counter()
+        for _ in run:
+            pass
+        wait()
+        seconds = perf_counter() - start
+    return seconds, most[0]
 
 
-def compare(tagger: Tagger, examples: list, config: Config, rounds: int) -> list[dict]:
+def compare(tagger: Tagger, examples: list, config: Config, rounds: int, loops: dict) -> list[dict]:
     """Every loop in fp32 and in bf16, a row each, after a short run of each that warms up."""
-    runs = [(name, precision) for precision in ("fp32", "bf16") for name in LOOPS]
-    speeds: dict[tuple, list[float]] = {run: [] for run in runs}
+    runs = [(name, precision) for precision in DTYPES for name in loops]
+    found: dict[tuple, list[tuple]] = {run: [] for run in runs}
+    pieces, needed = sum(map(len, examples)) * config.epochs, flops(tagger, examples) * config.epochs
     for number in range(rounds + 1):
         turn = number % len(runs)
+        peak = {precision: matmul_peak(precision) for precision in DTYPES}
         for name, precision in runs[turn:] + runs[:turn]:
-            print(f"round {number}, {name}, {precision}: ", end="", file=sys.stderr)
             data = examples if number else examples[:64]
-            speed = pieces_per_second(LOOPS[name], tagger, data, config, precision == "bf16")
+            seconds, megabytes = run_once(loops[name], tagger, data, config, precision == "bf16")
             if number:
-                speeds[name, precision].append(speed)
+                found[name, precision].append(
+                    (pieces / seconds, needed / seconds / peak[precision], megabytes, seconds)
+                )
+                print(
+                    f"round {number}, {name}, {precision}: {pieces / seconds:.0f} pieces/s", file=sys.stderr, flush=True
+                )
 
-    def times(kit_precision, run):
-        kit = speeds["the kit", kit_precision]
-        return f"{statistics.median(k / s for k, s in zip(kit, speeds[run], strict=True)):.2f}"
+    kits = [name for name in loops if name.startswith("the kit")]
+    best = {p: max(kits, key=lambda one: statistics.median(f[0] for f in found[one, p])) for p in DTYPES}
+
+    def times(precision, run):
+        kit = found[best[precision], precision]
+        return f"{statistics.median(k[0] / s[0] for k, s in zip(kit, found[run], strict=True)):.2f}"
+
+    def middle(run, place):
+        return statistics.median(one[place] for one in found[run])
 
     return [
         {
             "loop": name,
             "precision": precision,
-            "pieces/s": f"{statistics.median(speeds[name, precision]):.0f}",
-            "lowest": f"{min(speeds[name, precision]):.0f}",
-            "highest": f"{max(speeds[name, precision]):.0f}",
+            "pieces/s": f"{middle((name, precision), 0):.0f}",
+            "lowest": f"{min(one[0] for one in found[name, precision]):.0f}",
+            "highest": f"{max(one[0] for one in found[name, precision]):.0f}",
+            "MFU (%)": f"{100 * middle((name, precision), 1):.0f}",
+            "memory (MB)": f"{middle((name, precision), 2):.0f}",
+            "epoch (s)": f"{middle((name, precision), 3) / config.epochs:.1f}",
             "kit in the same precision": times(precision, (name, precision)),
-            "kit as it comes": times(pick_precision("auto", torch.device("cpu")), (name, precision)),
+            "kit as it comes": times(pick_precision("auto", DEVICE), (name, precision)),
         }
         for name, precision in runs
+    ]
+
+
+def profile(tagger: Tagger, examples: list, config: Config, precision: str) -> list[dict]:
+    """Where the time of the kit's steps goes, by kind of operation: ten steps, after three that warm up."""
+    kinds = {
+        "matrix products": ("mm", "addmm", "bmm"),
+        "dropout": ("random_", "ge", "native_dropout", "bernoulli_"),
+        "softmax and attention": ("_softmax", "_softmax_backward_data", "_flash_attention", "_varlen_attn"),
+        "GELU": ("gelu", "gelu_backward"),
+        "layer norm": ("native_layer_norm", "native_layer_norm_backward"),
+        "optimizer and clipping": ("_fused_adamw_", "linalg_vector_norm", "_foreach_norm", "_foreach_mul_"),
+        "copies": ("copy_", "cat"),
+    }
+    AcceleratorState._reset_state(reset_partial_state=True)
+    tagger = copy.deepcopy(tagger)
+    use_attention(tagger.model)
+    use_quick_dropout(tagger.model)
+    steps = iter(Training(tagger, examples, replace(config, precision=precision, budget=BUDGETS[-1])))
+    for _ in range(3):
+        next(steps, None)
+    on = [
+        torch.profiler.ProfilerActivity.CPU,
+        *([torch.profiler.ProfilerActivity.CUDA] if DEVICE.type == "cuda" else []),
+    ]
+    with torch.profiler.profile(activities=on) as seen:
+        for _ in range(10):
+            next(steps, None)
+        wait()
+    own = "self_device_time_total" if DEVICE.type == "cuda" else "self_cpu_time_total"
+    spent = {event.key.removeprefix("aten::"): getattr(event, own) for event in seen.key_averages()}
+    whole = sum(spent.values())
+    shares = {kind: sum(spent.get(name, 0) for name in names) / whole for kind, names in kinds.items()}
+    shares["the rest"] = 1 - sum(shares.values())
+    return [
+        {"where the time goes": kind, "precision": precision, "share (%)": f"{100 * share:.1f}"}
+        for kind, share in shares.items()
     ]
 
 
@@ -176,10 +334,12 @@ def objective_share(tagger: Tagger, examples: list, config: Config) -> list[dict
             steps = [step.seconds for step in training][-1]
             objective = 0.0
             for group in batches(training.lengths, config.budget, config.seed):
-                labels = collate([examples[i] for i in group])["labels"]
-                logits = torch.randn(*labels.shape, len(tagger.labels), requires_grad=True)
+                labels = collate([examples[i] for i in group])["labels"].to(DEVICE)
+                logits = torch.randn(*labels.shape, len(tagger.labels), requires_grad=True, device=DEVICE)
+                wait()
                 start = perf_counter()
                 torch.autograd.grad(training.objective(logits, labels).total, logits)
+                wait()
                 objective += perf_counter() - start
             milliseconds = [f"{1000 * total / len(training):.2f}" for total in (objective, steps)]
             rows.append(
@@ -228,28 +388,36 @@ def markdown(rows: list[dict]) -> str:
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.speed", description=__doc__.split("\n")[0])
-    parser.add_argument("--sentences", type=int, default=2030, help="the first N of the newswire's training part")
+    parser.add_argument("--model", choices=("minilm", "base"), default="minilm")
+    parser.add_argument("--encoder", default="minilm", help="a folder that tests.benchmarks.carry wrote")
+    parser.add_argument("--sentences", type=int, default=2030, help="training sentences; taken again beyond 2,030")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="beside a short one that warms up")
-    parser.add_argument("--out", type=Path, default=data_dir() / "results" / "speed.csv")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), metavar="LOOP", help="some of them")
+    parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     logging.set_verbosity_error()
+    tail = ("_base" if chosen.model == "base" else "") + ("" if DEVICE.type == "cpu" else f"_{DEVICE.type}")
+    out = chosen.out or data_dir() / "results" / f"speed{tail}.csv"
     corpus = newswire()
-    tagger = new_tagger(corpus.tags)
-    examples = tagger.encode(corpus.train[: chosen.sentences]).examples
+    plain = as_transformers_makes_it(new_tagger(corpus.tags, chosen.encoder))
+    plain = plain if chosen.model == "minilm" else base_tagger(plain)
+    examples = plain.encode(corpus.train).examples
+    examples = (examples * (chosen.sentences // len(examples) + 1))[: chosen.sentences]
     config = Config(epochs=chosen.epochs)
-    tables = [
-        compare(tagger, examples, config, chosen.rounds),
-        objective_share(tagger, examples, config),
-        epoch_shares(tagger, corpus, replace(config, epochs=1)),
-    ]
+    tables = [compare(plain, examples, config, chosen.rounds, {name: LOOPS[name] for name in chosen.loops})]
+    tables += [profile(plain, examples, config, precision) for precision in DTYPES]
+    if chosen.model == "minilm":
+        tables += [objective_share(plain, examples, config), epoch_shares(plain, corpus, replace(config, epochs=1))]
     for table in tables:
         print(markdown(table))
-    command = f"{parser.prog} --sentences {chosen.sentences} --epochs {chosen.epochs} --rounds {chosen.rounds}"
+    options = f"--model {chosen.model} --sentences {chosen.sentences} --epochs {chosen.epochs} --rounds {chosen.rounds}"
     about = ", ".join(f"{package} {number}" for package, number in versions().items())
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    with open(chosen.out, "w", newline="", encoding="utf8") as file:
-        file.write(f"# {command}; {about}; CPU threads {torch.get_num_threads()}\n")
+    device = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    peaks = ", ".join(f"{precision} {matmul_peak(precision) / 1e9:.0f} GFLOP/s" for precision in DTYPES)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open(out, "w", newline="", encoding="utf8") as file:
+        file.write(f"# {parser.prog} {options}; {about}; {device}; fastest matrix products: {peaks}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "precision", "quantity", "value"])
         for row in (row for table in tables for row in table):
