@@ -245,7 +245,7 @@ def test_a_study_is_filled_with_the_workers_that_were_asked_for(rmlib, monkeypat
 
     monkeypatch.setattr("rmlib.studies.fill", fill)
     code, said, _ = rmlib("study", "ner", "--seeds", 2, "--workers", 2, "--out", tmp_path / "t.csv")
-    assert code == 0 and said.strip().endswith("t.csv: 24 runs")
-    assert seen == [("rmlib study ner --seeds 2", 24, tmp_path / "t.csv", 2)]
+    assert code == 0 and said.strip().endswith("t.csv: 48 runs")
+    assert seen == [("rmlib study ner --seeds 2", 48, tmp_path / "t.csv", 2)]
     rmlib("study", "sentiment", "--out", tmp_path / "s.csv")
     assert seen[1][0] == "rmlib study sentiment --seeds 10"

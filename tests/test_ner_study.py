@@ -32,10 +32,14 @@ def table(corpus):
 
 def test_the_study_crosses_seeds_with_controls_and_rewards():
     runs = ner_study.ner_study(2).runs
-    assert len(runs) == 2 * (3 + 3 * 3) and runs[0] == {"seed": 0, "method": "ce", "alpha": 0.0}
+    assert len(runs) == 2 * (3 + 5 * 3 + 3 * 2) and runs[0] == {"seed": 0, "method": "ce", "alpha": 0.0}
     assert {run["alpha"] for run in runs if run["method"] == "entity_f1"} == {1.0, 10.0, math.inf}
     other = ner_study.ner_study(1, "conll2003")
-    assert [(run["method"], run["alpha"]) for run in other.runs] == [("ce", 0.0), ("soft_f1", 1.0)]
+    assert [(run["method"], run["alpha"]) for run in other.runs] == [
+        ("ce", 0.0),
+        ("soft_f1", 1.0),
+        ("soft_f1_macro", 1.0),
+    ]
     assert other.name == "ner_conll2003" and "--corpus conll2003 --accept-licence" in other.command
     with pytest.raises(RmlibError, match="corpus 'wnut' has no study; expected newswire or conll2003"):
         ner_study.ner_study(1, "wnut")
@@ -108,3 +112,25 @@ def test_calibration_error_of_a_tagger_that_is_sure_and_right_is_0(corpus):
     assert ner_study.calibration_error(logits, corpus.dev, tags) == pytest.approx(0, abs=1e-6)
     turned = [z.roll(1, -1) for z in logits]
     assert ner_study.calibration_error(turned, corpus.dev, tags) == pytest.approx(1, abs=1e-6)
+
+
+def test_after_ce_the_reward_comes_in_the_second_half(monkeypatch, corpus):
+    """The first half is a run with α = 0, to the last bit; from then on α is that of the row."""
+    seen = []
+
+    class Watched(ner_study.Training):
+        def __iter__(self):
+            for step in super().__iter__():
+                seen.append((step.alpha, step.total, step.prediction, step.reward_type))
+                yield step
+
+    monkeypatch.setattr(ner_study, "Training", Watched)
+    settings = {"epochs": 2, "budget": 256}
+    ner_study.one_run(0, "expected_accuracy after ce", math.inf, corpus, **settings)
+    later, seen[:] = list(seen), []
+    ner_study.one_run(0, "ce", 0.0, corpus, **settings)
+    half = len(later) // 2
+    assert [step[0] for step in later] == [0.0] * half + [math.inf] * half
+    assert {step[3] for step in later} == {"expected_accuracy"}
+    assert [step[1] for step in later[:half]] == [step[1] for step in seen[:half]]
+    assert later[half][2] == seen[half][2] and later[half + 1][2] != seen[half + 1][2]
