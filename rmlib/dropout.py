@@ -29,7 +29,7 @@ class Dropout(nn.Dropout):
 
 
 def use_quick_dropout(model: nn.Module) -> None:
-    """Put `Dropout` in the place of every `nn.Dropout` of a model, with the same p."""
+    """Put `Dropout` in the place of every `nn.Dropout` of a model, with the same p, on or off as it was."""
     for name, module in list(model.named_modules()):
         if type(module) is nn.Dropout:
-            model.set_submodule(name, Dropout(module.p))
+            model.set_submodule(name, Dropout(module.p).train(module.training))

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rmlib.dropout import Dropout, dropout, use_quick_dropout
+from rmlib.encoder import new_tagger
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -58,3 +59,12 @@ def test_a_model_keeps_its_p_and_its_weights():
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     torch.manual_seed(0)
     assert (model[1](torch.ones(1000)) == 0).float().mean() == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_loaded_encoder_has_its_dropout_off_until_it_is_trained(tiny):
+    model = new_tagger(["O", "B-X", "I-X"], str(tiny), dropout=0.5).model
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.Dropout))
+    ids = torch.tensor([[101, 7592, 102]])
+    assert model(input_ids=ids).logits.equal(model(input_ids=ids).logits)
+    model.train()
+    assert not model(input_ids=ids).logits.equal(model(input_ids=ids).logits)
