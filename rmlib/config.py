@@ -30,6 +30,10 @@ class Config:
             do without (lower-case posts; tools that do not know the case channel).
         patience: stop after so many evaluations without a better score; 0 turns early stopping off.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
+        packed: "yes": sentences one after the other in rows of `budget` pieces without padding, in a random order;
+            "no": sentences of similar length, padded to the longest; "auto": packed on a GPU where the encoder can.
+        compile: let `torch.compile` turn the encoder into code for this machine, at the first step (it takes a minute;
+            on a CPU it needs a C++ compiler). Other dropout is drawn than without.
         seed: of the order of the batches and of dropout.
         checkpoint_every: steps between two checkpoints.
 
@@ -53,6 +57,8 @@ class Config:
     case_dropout: float = 0.1
     patience: int = 3
     precision: str = "auto"
+    packed: str = "auto"
+    compile: bool = False
     seed: int = 0
     checkpoint_every: int = 50
 
@@ -73,6 +79,8 @@ class Config:
             "a number above 0, at most 1": (lambda v: 0 < v <= 1, "layer_decay"),
             "adamw or sgd": (lambda v: v in ("adamw", "sgd"), "optimizer"),
             "auto, fp32 or bf16": (lambda v: v in ("auto", "fp32", "bf16"), "precision"),
+            "auto, yes or no": (lambda v: v in ("auto", "yes", "no"), "packed"),
+            "True or False": (lambda v: v is True or v is False, "compile"),
             "none, embeddings, encoder, or a number of layers": (
                 lambda v: v in ("none", "embeddings", "encoder") or str(v).isdecimal(),
                 "freeze",

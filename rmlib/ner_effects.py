@@ -128,7 +128,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
     A setting beats another where the interval of their difference, wide enough for all pairs to hold together, lies on
     one side of 0. Its best rank is 1 + how many beat it, its worst how many are left when those that it beats are
-    behind it. Settings whose ranks overlap are tied: the study does not tell which is better.
+    behind it. Of two settings that share no rank, one beats the other; two that share some may be tied or not.
 
     Returns:
         columns `method`, `alpha`, `f1` (mean), `best`, `worst`; the highest mean first.

@@ -46,8 +46,8 @@ POINTS = 12  # of a curve
 def ner_study(seeds: int = SEEDS, corpus: str = "newswire") -> Study:
     """The study; what it does for a row is `one_run`. Method by method, with all seeds, cross-entropy first.
 
-    On CoNLL-2003 there are three settings: cross-entropy, and the two with a reward that are best on the newswire from
-    the first step. Nothing is chosen there, so nothing can be lucky.
+    On CoNLL-2003 there are three settings: cross-entropy, and at α = 1 the two rewards that are best on the newswire
+    from the first step. Nothing is chosen there, so no gain can come from choosing.
 
     Raises:
         RmlibError: another corpus.

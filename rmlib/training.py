@@ -40,7 +40,7 @@ class Training:
     through the encoder, part by part (Gao et al. 2021, "gradient caching"). How many processes share the parts makes no
     difference but for the order of sums.
 
-    On a GPU the sentences are packed into rows of `budget` pieces without padding (see `attention`), and no step waits
+    On a GPU the sentences are packed into rows of `budget` pieces without padding (`Config.packed`), and no step waits
     for the GPU's numbers where `lazy` is set: `total`, `prediction`, `reward` and `grad_norm` of its `Step` are then
     tensors, which `read` turns into floats, many steps at once.
 
@@ -56,7 +56,7 @@ class Training:
     Every step sets torch's global seed, so that dropout depends on the step alone.
 
     Raises:
-        RmlibValueError: no examples.
+        RmlibValueError: no examples, or `Config.packed` is "yes" where batches can't be packed.
         CheckpointError: the checkpoint is of a run with other settings, or is no checkpoint.
     """
 
@@ -74,11 +74,12 @@ class Training:
         self.objective = RewardObjective(self.config.alpha, self.config.reward)
         self.accelerator = Accelerator()
         self.trainable = prepare(classifier.model, self.config)
-        self.model = self.accelerator.prepare(classifier.model)
+        model = torch.compile(classifier.model) if self.config.compile else classifier.model
+        self.model = self.accelerator.prepare(model)
         self.optimizer = make_optimizer(classifier.model, self.config)
         self.lengths = [len(example) for example in examples]
         self.shelf = Shelf(examples, classifier.tokenizer.pad_token_id, classifier.case, self.accelerator.device)
-        self.packed = self.accelerator.device.type == "cuda" and can_pack(classifier.model) and not self.shelf.per_text
+        self.packed = self._pack()
         self.lazy = False
         self.precision = pick_precision(self.config.precision, self.accelerator.device)
         self.step, self.seconds, self.best_score, self.best_epoch = 0, 0.0, -math.inf, 0
@@ -119,6 +120,15 @@ class Training:
         if step < warm:
             return self.config.lr * (step + 1) / warm
         return self.config.lr * (len(self) - step) / max(len(self) - warm, 1)
+
+    def _pack(self) -> bool:
+        """Whether batches are packed."""
+        can = can_pack(self.classifier.model) and not self.shelf.per_text
+        if self.config.packed == "yes" and not can:
+            why = "whole texts have" if self.shelf.per_text else "this encoder computes its attention itself and has"
+            raise RmlibValueError(f"packed is 'yes', but {why} padded batches; expected auto or no")
+        wanted = {"yes": True, "no": False, "auto": self.accelerator.device.type == "cuda"}
+        return can and wanted[self.config.packed]
 
     def _step(self) -> Step:
         start = perf_counter()

@@ -12,7 +12,7 @@ TABLE = pd.DataFrame(
 
 def test_every_row_is_drawn_and_told():
     picture = forest(TABLE, "A claim")
-    assert "clean: dice +0.010 (-0.010 to +0.030); rare: f1 -0.200 (-0.300 to -0.100)" in picture.text
+    assert "clean: dice +0.010 (-0.010 to +0.030, together -0.020 to +0.040); rare: f1 -0.200 (-0" in picture.text
     assert picture.text.startswith("A claim. ") and picture.png.startswith(b"\x89PNG")
     (axes,) = picture.figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["clean: dice", "rare: f1"]
@@ -26,9 +26,8 @@ def test_ranks_are_bars_from_best_to_worst():
         columns=["method", "alpha", "f1", "best", "worst"],
     )
     picture = rank_plot(found, "Who?")
-    assert (
-        "ce 0.720, rank 1 to 2; soft_f1, α = inf 0.700, rank 1 to 2; soft_f1, α = 10 0.500, rank 3 to 3" in picture.text
-    )
+    told = "ce: F1 0.720, rank 1 to 2; soft_f1, alone: F1 0.700, rank 1 to 2; soft_f1, α = 10: F1 0.500, rank 3 to 3"
+    assert told in picture.text
     (axes,) = picture.figure.axes
     assert [list(line.get_xdata()) for line in axes.lines[::2]] == [[1, 2], [1, 2], [3, 3]]
     assert [text.get_text() for text in axes.get_yticklabels()][0] == "ce: 0.720"

@@ -11,10 +11,11 @@ there is one. The loops:
 - the kit's `Training`.
 
 Speed is in pieces that matter (word pieces without padding) per second. MFU is the share of the machine's fastest
-matrix product, measured in the same round, that goes into the arithmetic that these pieces need: for each 6 flops a
-weight of a linear layer, and 12 layers · width · sentence length for attention. Each round runs every loop once, each
-round begins with another loop, and a ratio is taken inside a round before the median over the rounds, so that a machine
-that slows down for a minute favours nobody. Let nothing else run on the machine meanwhile.
+matrix product, measured right before and right after the run, that goes into the arithmetic that these pieces need: for
+each 6 flops a weight of a linear layer, and 12 layers · width · sentence length for attention. Each round runs every
+loop once, each round begins with another loop, and a ratio is taken inside a round before the median over the rounds,
+so that a machine that slows down for a minute favours nobody. Let nothing else run on the machine meanwhile. bf16 is
+measured where the machine computes in it.
 
 `--model base` is BERT-base's shape (12 layers, width 768) with random weights, which make no difference to speed.
 `--sentences` beyond the newswire's 2,030 takes them again: 14,041 is as many as CoNLL-2003 has.
@@ -128,23 +129,35 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
             trainer.train()
 
 
-def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool, budget: int = 1024):
-    """The kit's loop with its defaults, but for the precision and the budget asked for."""
+def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool, **settings):
+    """The kit's loop with its defaults, but for the precision and the settings asked for. A compiled encoder takes the
+    first of its steps before the clock starts, and a second time after."""
     use_attention(tagger.model)
     use_quick_dropout(tagger.model)
-    yield
-    training = Training(tagger, examples, replace(config, precision="bf16" if bf16 else "fp32", budget=budget))
+    config = replace(config, precision="bf16" if bf16 else "fp32", **settings)
+    if not config.compile:
+        yield
+    training = Training(tagger, examples, config)
     training.lazy = True
+    if config.compile:
+        start = training.state()
+        next(iter(training))
+        training.restore(start)
+        yield
     for _ in training:
         pass
 
 
-def kit_name(budget: int) -> str:
-    return "the kit" if budget == BUDGETS[0] else f"the kit, {budget} pieces a batch"
+def kits() -> dict:
+    """The kit as it comes, and on a GPU with larger batches and compiled."""
+    named = {"the kit": {}} | {f"the kit, {budget} pieces a batch": {"budget": budget} for budget in BUDGETS[1:]}
+    if DEVICE.type == "cuda":
+        named |= {f"{name}, compiled": {**settings, "compile": True} for name, settings in named.items()}
+    return {name: partial(train_kit, **settings) for name, settings in named.items()}
 
 
 LOOPS = {
-    **{kit_name(budget): partial(train_kit, budget=budget) for budget in BUDGETS},
+    **kits(),
     "the article's loop": train_article,
     **{f"Trainer, batch {size}": partial(train_trainer, batch=size) for size in TRAINER_BATCHES},
 }
@@ -240,27 +253,30 @@ def run_once(loop, tagger: Tagger, examples: list, config: Config, bf16: bool) -
     return seconds, most[0]
 
 
-def compare(tagger: Tagger, examples: list, config: Config, rounds: int, loops: dict) -> list[dict]:
-    """Every loop in fp32 and in bf16, a row each, after a short run of each that warms up."""
-    runs = [(name, precision) for precision in DTYPES for name in loops]
+def compare(
+    tagger: Tagger, examples: list, config: Config, rounds: int, loops: dict, precisions: list[str]
+) -> list[dict]:
+    """Every loop in every precision, a row each, after a short run of each that warms up."""
+    runs = [(name, precision) for precision in precisions for name in loops]
     found: dict[tuple, list[tuple]] = {run: [] for run in runs}
     pieces, needed = sum(map(len, examples)) * config.epochs, flops(tagger, examples) * config.epochs
     for number in range(rounds + 1):
         turn = number % len(runs)
-        peak = {precision: matmul_peak(precision) for precision in DTYPES}
         for name, precision in runs[turn:] + runs[:turn]:
             data = examples if number else examples[:64]
+            before = matmul_peak(precision)
             seconds, megabytes = run_once(loops[name], tagger, data, config, precision == "bf16")
             if number:
-                found[name, precision].append(
-                    (pieces / seconds, needed / seconds / peak[precision], megabytes, seconds)
-                )
+                peak = (before + matmul_peak(precision)) / 2
+                found[name, precision].append((pieces / seconds, needed / seconds / peak, megabytes, seconds, peak))
                 print(
                     f"round {number}, {name}, {precision}: {pieces / seconds:.0f} pieces/s", file=sys.stderr, flush=True
                 )
 
     kits = [name for name in loops if name.startswith("the kit")]
-    best = {p: max(kits, key=lambda one: statistics.median(f[0] for f in found[one, p])) for p in DTYPES}
+    best = {p: max(kits, key=lambda one: statistics.median(f[0] for f in found[one, p])) for p in precisions}
+
+    usual = pick_precision("auto", DEVICE)
 
     def times(precision, run):
         kit = found[best[precision], precision]
@@ -279,8 +295,9 @@ def compare(tagger: Tagger, examples: list, config: Config, rounds: int, loops: 
             "MFU (%)": f"{100 * middle((name, precision), 1):.0f}",
             "memory (MB)": f"{middle((name, precision), 2):.0f}",
             "epoch (s)": f"{middle((name, precision), 3) / config.epochs:.1f}",
+            "peak (GFLOP/s)": f"{middle((name, precision), 4) / 1e9:.0f}",
             "kit in the same precision": times(precision, (name, precision)),
-            "kit as it comes": times(pick_precision("auto", DEVICE), (name, precision)),
+            "kit as it comes": times(usual if usual in precisions else precision, (name, precision)),
         }
         for name, precision in runs
     ]
@@ -323,10 +340,10 @@ def profile(tagger: Tagger, examples: list, config: Config, precision: str) -> l
     ]
 
 
-def objective_share(tagger: Tagger, examples: list, config: Config) -> list[dict]:
+def objective_share(tagger: Tagger, examples: list, config: Config, precisions: list[str]) -> list[dict]:
     """The objective's forward and backward on the batches of one epoch, beside the steps of that epoch."""
     rows = []
-    for precision in ("fp32", "bf16"):
+    for precision in precisions:
         for reward in ("expected_accuracy", "soft_f1", "soft_f1_macro"):  # objective_cost.py has all of them
             AcceleratorState._reset_state(reset_partial_state=True)
             settings = replace(config, precision=precision, reward=reward, epochs=1)
@@ -393,6 +410,8 @@ def main():
     parser.add_argument("--sentences", type=int, default=2030, help="training sentences; taken again beyond 2,030")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="beside a short one that warms up")
+    computed = [p for p in DTYPES if p in ("fp32", pick_precision("auto", DEVICE))]  # elsewhere bf16 takes ages
+    parser.add_argument("--precisions", nargs="+", choices=DTYPES, default=computed, help="those of this machine")
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), metavar="LOOP", help="some of them")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
@@ -405,19 +424,23 @@ def main():
     examples = plain.encode(corpus.train).examples
     examples = (examples * (chosen.sentences // len(examples) + 1))[: chosen.sentences]
     config = Config(epochs=chosen.epochs)
-    tables = [compare(plain, examples, config, chosen.rounds, {name: LOOPS[name] for name in chosen.loops})]
-    tables += [profile(plain, examples, config, precision) for precision in DTYPES]
+    tables = [
+        compare(plain, examples, config, chosen.rounds, {name: LOOPS[name] for name in chosen.loops}, chosen.precisions)
+    ]
+    tables += [profile(plain, examples, config, precision) for precision in chosen.precisions]
     if chosen.model == "minilm":
-        tables += [objective_share(plain, examples, config), epoch_shares(plain, corpus, replace(config, epochs=1))]
+        tables += [
+            objective_share(plain, examples, config, chosen.precisions),
+            epoch_shares(plain, corpus, replace(config, epochs=1)),
+        ]
     for table in tables:
         print(markdown(table))
     options = f"--model {chosen.model} --sentences {chosen.sentences} --epochs {chosen.epochs} --rounds {chosen.rounds}"
     about = ", ".join(f"{package} {number}" for package, number in versions().items())
     device = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    peaks = ", ".join(f"{precision} {matmul_peak(precision) / 1e9:.0f} GFLOP/s" for precision in DTYPES)
     out.parent.mkdir(parents=True, exist_ok=True)
     with open(out, "w", newline="", encoding="utf8") as file:
-        file.write(f"# {parser.prog} {options}; {about}; {device}; fastest matrix products: {peaks}\n")
+        file.write(f"# {parser.prog} {options}; {about}; {device}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "precision", "quantity", "value"])
         for row in (row for table in tables for row in table):

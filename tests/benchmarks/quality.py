@@ -1,0 +1,97 @@
+"""Does the kit's loop teach as well as a plain one? F1 over seeds, the same model, sentences and settings.
+
+    python -m tests.benchmarks.quality --workers 2 --accept-licence
+
+fills data/results/quality.csv: MiniLM on the newswire and on the first 3,000 sentences of CoNLL-2003 (whose licence you
+accept), five seeds, two epochs, soft F1 at alpha 1. The loops, from `tests.benchmarks.speed`:
+
+- plain: transformers.Trainer, batches of 32, with transformers' own attention and torch's own dropout;
+- the kit as it comes on a CPU;
+- the kit with packed batches, as it comes on a GPU (here its attention pads the rows again to compute).
+
+All are tested on the last epoch, so that nothing is chosen. Cut off, the command goes on where it was. `--summary`
+prints the table of the README from the file.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from accelerate.state import AcceleratorState
+from transformers.utils import logging
+
+from rmlib.bootstrap import over_seeds
+from rmlib.config import Config, pick_precision
+from rmlib.corpora import conll2003, data_dir, newswire
+from rmlib.encoder import new_tagger
+from rmlib.runs import evaluate
+from rmlib.studies import Study, fill, read
+
+from .speed import DEVICE, as_transformers_makes_it, train_kit, train_trainer
+
+PLAIN = "plain (Trainer, batches of 32)"
+LOOPS = {
+    PLAIN: partial(train_trainer, batch=32),
+    "the kit": partial(train_kit, packed="no"),
+    "the kit, packed": partial(train_kit, packed="yes"),
+}
+CORPORA = {"newswire": newswire, "conll2003, 3000 sentences": partial(conll2003, accept_licence=True, limit=3000)}
+EPOCHS = 2
+
+
+def one_run(corpus: str, loop: str, seed: int) -> dict:
+    """The scores of one run on the corpus's test part."""
+    logging.set_verbosity_error()
+    AcceleratorState._reset_state(reset_partial_state=True)  # a worker makes several runs
+    data, torch_seed = CORPORA[corpus](), torch.manual_seed
+    torch_seed(seed)
+    tagger = new_tagger(data.tags, seed=seed)
+    tagger = as_transformers_makes_it(tagger) if loop == PLAIN else tagger
+    bf16 = pick_precision("auto", DEVICE) == "bf16"
+    config = Config(epochs=EPOCHS, seed=seed, patience=0, case_dropout=0.0)  # the plain loop hides no capitals
+    for _ in LOOPS[loop](tagger, tagger.encode(data.train).examples, config, bf16):
+        pass
+    scores = evaluate(tagger, data.test)
+    return {name: scores[name] for name in ("f1", "precision", "recall")} | {
+        "device": DEVICE.type,
+        "computed_in": "bf16" if bf16 else "fp32",
+    }
+
+
+def study(seeds: int) -> Study:
+    runs = [{"corpus": c, "loop": name, "seed": seed} for c in CORPORA for seed in range(seeds) for name in LOOPS]
+    return Study("quality", f"python -m tests.benchmarks.quality --seeds {seeds} --accept-licence", runs, one_run)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a corpus and loop: mean F1, its range over the seeds, and the difference to the plain loop."""
+    rows = []
+    for (corpus, loop), runs in table.groupby(["corpus", "loop"], sort=False):
+        plain = table[(table.corpus == corpus) & (table.loop == PLAIN)].set_index("seed").f1
+        difference = over_seeds((runs.set_index("seed").f1 - plain).to_numpy())
+        span = f"{runs.f1.min():.3f} to {runs.f1.max():.3f}"
+        rows.append([corpus, loop, f"{runs.f1.mean():.3f}", span, "" if loop == PLAIN else str(difference)])
+    return pd.DataFrame(rows, columns=["corpus", "loop", "test F1", "over the seeds", "difference to plain (95 %)"])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality", description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--accept-licence", action="store_true", help="of CoNLL-2003: research only")
+    parser.add_argument("--summary", action="store_true", help="make no runs")
+    parser.add_argument("--out", type=Path, default=data_dir() / "results" / "quality.csv")
+    chosen = parser.parse_args()
+    if chosen.summary:
+        table = read(chosen.out)
+    elif chosen.accept_licence:
+        table = fill(study(chosen.seeds), chosen.out, workers=chosen.workers)
+    else:
+        parser.error("CoNLL-2003 is licensed for research only; give --accept-licence if you accept it")
+    print(summary(table).to_markdown(index=False) if chosen.summary else summary(table).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
