@@ -138,7 +138,7 @@ def test_the_lowest_point_is_on_the_side_of_the_label():
     explorer = LossExplorer()
     for label, where in ((1, 0.995), (0, 0.005)):
         explorer.label = label
-        assert explorer.text.endswith(f"at ŷ = {where:g}.")
+        assert explorer.text.endswith(f"at ŷ = {where:g}, the edge of the drawing.")
         assert f"at ŷ = {where:g}" in words(explorer)
 
 

@@ -28,7 +28,7 @@ QUESTIONS = (
     ),
     Question(
         "Expected accuracy alone, from the first step, ends with a model that says O everywhere. The same reward after "
-        "a warm-up with cross-entropy goes on learning. Why?",
+        "a warm-up with cross-entropy does not break. Why?",
         (
             Choice(
                 "Its push on a word is as large as the probability that the right tag has already, times the doubt; "
@@ -65,8 +65,8 @@ QUESTIONS = (
             Choice(
                 "One without the reward that copies what else the schedule changed, such as small first gradients.",
                 True,
-                "A schedule changes more than one thing. In this lesson about half of the gain came with small first "
-                "gradients alone, without any reward; only what is left over can be the reward's.",
+                "A schedule changes more than one thing. In this lesson more than half of the gain over α = 0 came "
+                "with small first gradients alone, without any reward; only what is left over can be the reward's.",
             ),
             Choice(
                 "The same schedule on ten more seeds.",

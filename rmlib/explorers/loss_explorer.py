@@ -124,7 +124,8 @@ class LossExplorer(Explorer):
             words.append(f"At ŷ = {p}: {terms}; slope of L {next(iter(slopes.values()))[i]:.3g}.")
         total = next(iter(values.values()))
         low = int(total.argmin())
-        words.append(f"Lowest L: {total[low]:.3g} at ŷ = {Y_HAT[low]:.3g}.")
+        edge = ", the edge of the drawing" if low in (0, len(Y_HAT) - 1) else ""
+        words.append(f"Lowest L drawn: {total[low]:.3g} at ŷ = {Y_HAT[low]:.3g}{edge}.")
         return figure, " ".join(words)
 
     def _one(self, y_hat: float, order: int) -> Loss:
