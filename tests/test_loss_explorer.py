@@ -110,7 +110,7 @@ def test_as_printed_the_loss_of_a_negative_falls_without_bound():
         assert explorer.at(y_hat).prediction == pytest.approx((math.log(1 - y_hat) + others) / 4, rel=1e-6)
         assert explorer.slope_at(y_hat).prediction == pytest.approx(-y_hat / 4, rel=1e-9)  # repaired: +ŷ / 4
     assert "L falls without bound as ŷ → 1 though y = 0 (E1)" in words(explorer)
-    assert explorer.text.endswith("at ŷ = 0.995.")
+    assert explorer.text.endswith("at ŷ = 0.995, the edge of the drawing.")
     explorer.label = 1
     assert "without bound" not in explorer.text and "without bound" not in words(explorer)
     assert explorer.slope_at(0.2).prediction == pytest.approx(-0.8 / 4)
