@@ -121,6 +121,7 @@ def test_a_corpus_that_is_not_there(fails, tiny, tmp_path):
         ("--freeze=head", ["freeze is 'head'"]),
         ("--lora=-1", ["lora is -1", "whole number of 0 or more"]),
         ("--lora=33", ["lora is 33", "from 1 to 32 here"]),
+        ("--packed=maybe", ["packed is 'maybe'", "auto, yes or no"]),
         ("--layer-decay=0", ["layer_decay is 0.0", "above 0, at most 1"]),
         ("--layer-decay=1.1", ["layer_decay is 1.1"]),
         ("--precision=fp16", ["precision is 'fp16'"]),

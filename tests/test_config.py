@@ -24,6 +24,8 @@ WRONG = {
     "clip": [-1, math.nan],
     "freeze": ["head", "-1", "1.5", "²"],
     "lora": [-1, 1.5, math.inf, "many", None],
+    "packed": ["maybe", True, None],
+    "compile": ["yes", 1, None],
     "layer_decay": [0, -0.9, 1.01, math.nan, "slow"],
     "case_dropout": [-0.1, 1.1, math.nan],
     "patience": [-1, 1.5],

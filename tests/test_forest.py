@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rmlib.forest import forest, rank_plot
+from rmlib.forest import MARKERS, forest, rank_plot
 
 TABLE = pd.DataFrame(
     [("clean", "dice", "ce", 0.01, -0.01, 0.03, -0.02, 0.04), ("rare", "f1", "ce", -0.2, -0.3, -0.1, -0.4, 0.0)],
@@ -18,6 +18,15 @@ def test_every_row_is_drawn_and_told():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["clean: dice", "rare: f1"]
     ends = [list(line.get_xdata()) for line in axes.lines]
     assert [-0.02, 0.04] in ends and [-0.3, -0.1] in ends and [-0.2] in ends
+
+
+def test_more_methods_than_colours_look_alike():
+    def looks(count):
+        rows = [TABLE.iloc[0].tolist()[:1] + [f"m{i}"] + TABLE.iloc[0].tolist()[2:] for i in range(count)]
+        (axes,) = forest(pd.DataFrame(rows, columns=TABLE.columns), "Many").figure.axes
+        return {(line.get_marker(), line.get_color()) for line in axes.lines if line.get_marker() in MARKERS}
+
+    assert len(looks(len(MARKERS))) == len(MARKERS) and len(looks(len(MARKERS) + 1)) == 1
 
 
 def test_ranks_are_bars_from_best_to_worst():
