@@ -58,3 +58,21 @@ def small_folder(small, tmp_path_factory) -> Path:
         )
         (folder / f"{name}.conll").write_text("\n".join(blocks), encoding="utf8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def start(tiny, small):
+    """Makes a fresh run of one epoch on the small corpus: `start(settings, dropout=..., sentences=..., score=...)`.
+    Nothing is drawn and nothing frozen or stopped early unless the settings say so."""
+    from rmlib.config import Config
+    from rmlib.encoder import new_tagger
+    from rmlib.training import Training
+
+    plain = {"epochs": 1, "budget": 256, "case_dropout": 0.0, "freeze": "none", "patience": 0, "precision": "fp32"}
+
+    def make(settings=None, dropout=0.0, sentences=None, **more):
+        tagger = new_tagger(small.tags, str(tiny), dropout)
+        examples = tagger.encode(sentences or small.train).examples
+        return Training(tagger, examples, Config(**plain | (settings or {})), **more)
+
+    return make

@@ -7,23 +7,10 @@ import torch
 
 from rmlib.batches import encode_texts
 from rmlib.config import Config
-from rmlib.encoder import new_classifier, new_tagger
+from rmlib.encoder import new_classifier
 from rmlib.errors import RmlibValueError
 from rmlib.runs import evaluate
 from rmlib.training import Training
-
-SETTINGS = {"epochs": 1, "budget": 256, "case_dropout": 0.0, "freeze": "none", "patience": 0, "precision": "fp32"}
-
-
-@pytest.fixture
-def start(tiny, small):
-    """Makes a fresh run on the small corpus: `start(settings, dropout=..., score=...)`."""
-
-    def make(settings=None, dropout=0.0, **more):
-        tagger = new_tagger(small.tags, str(tiny), dropout)
-        return Training(tagger, tagger.encode(small.train).examples, Config(**SETTINGS | (settings or {})), **more)
-
-    return make
 
 
 def gradients(training):

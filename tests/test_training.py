@@ -7,26 +7,12 @@ import torch
 
 from rmlib.batches import batches, collate
 from rmlib.checkpoints import CheckpointError
-from rmlib.config import Config
 from rmlib.corpora import Sentence
 from rmlib.encoder import new_tagger
 from rmlib.errors import RmlibValueError
 from rmlib.objective import RewardObjective
 from rmlib.rewards import REWARDS
 from rmlib.training import Training
-
-PLAIN = {"epochs": 1, "budget": 256, "case_dropout": 0.0, "freeze": "none", "patience": 0, "precision": "fp32"}
-
-
-@pytest.fixture
-def start(tiny, small):
-    """Makes a fresh run on the small corpus: `start(settings, score=..., dropout=...)`."""
-
-    def make(settings=None, dropout=0.0, **more):
-        tagger = new_tagger(small.tags, str(tiny), dropout)
-        return Training(tagger, tagger.encode(small.train).examples, Config(**PLAIN | (settings or {})), **more)
-
-    return make
 
 
 def weights(training):
@@ -92,15 +78,14 @@ def gradient_of_one_step(training):
 
 
 @pytest.mark.parametrize("reward", [name for name in REWARDS if not REWARDS[name].sampled])
-def test_parts_of_a_batch_give_the_gradient_of_the_whole(tiny, small, reward):
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(start, small, reward):
     by_length = sorted(small.train, key=lambda sentence: len(sentence.words))
     without = [Sentence(words, ("O",) * len(words)) for words, _ in by_length[:12]]  # one half holds no name at all
     sentences = without + by_length[-12:]
 
     def fresh(**settings):
-        tagger = new_tagger(small.tags, str(tiny), dropout=0.0)
         settings |= {"alpha": math.inf, "reward": reward, "optimizer": "sgd", "clip": 0, "weight_decay": 0, "warmup": 0}
-        return Training(tagger, tagger.encode(sentences).examples, Config(**PLAIN | settings))
+        return start(settings, sentences=sentences)
 
     copy = fresh()
     model, half = copy.classifier.model.train(), 12 * max(copy.lengths)
