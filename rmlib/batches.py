@@ -57,11 +57,11 @@ class Encoded:
 
     def report(self) -> str:
         """One sentence on what was cut."""
+        size = "1 sentence" if len(self) == 1 else f"{len(self)} sentences"
         if not self.cut_sentences:
-            return f"{len(self)} sentences, none cut"
+            return f"{size}, none cut"
         return (
-            f"{len(self)} sentences, {self.cut_sentences} of them cut: "
-            f"{self.lost_words} words and {self.lost_entities} entities lost"
+            f"{size}, {self.cut_sentences} of them cut: {self.lost_words} words and {self.lost_entities} entities lost"
         )
 
 

@@ -51,7 +51,7 @@ def rank_plot(found: pd.DataFrame, title: str) -> Picture:
     labels = [f"{name}: {f1:.3f}" for name, f1 in zip(names, found["f1"], strict=True)]
     axes.set(yticks=range(len(found)), yticklabels=labels, ylim=(len(found) - 0.4, -0.6))
     axes.set(xlim=(0.5, len(found) + 0.5), xticks=range(1, len(found) + 1))
-    axes.set_xlabel("ranks that it may have (all comparisons hold together 19 times in 20)")
+    axes.set_xlabel("ranks that it may have (a guide: intervals drawn from few seeds are narrow)")
     axes.set_title(title, fontsize=11, loc="left")
     told = [
         f"{name}: F1 {one.f1:.3f}, rank {one.best} to {one.worst}"

@@ -102,16 +102,17 @@ def against_control(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
     return pd.DataFrame(found, columns=columns)
 
 
-def changes(control: pd.DataFrame, method: pd.DataFrame, columns=None) -> pd.DataFrame:
-    """What else differs between two candidates: the mean difference of each column over the seeds, with Student's 95 %
+def changes(control: pd.DataFrame, method: pd.DataFrame, columns=None, confidence: float = 0.95) -> pd.DataFrame:
+    """What else differs between two candidates: the mean difference of each column over the seeds, with Student's
     interval.
 
     Args:
         columns: of the table; left out, F1, precision, recall, F1 by type, numbers of mistakes, calibration error.
+        confidence: of each interval, in (0, 1).
     """
     columns = columns or ["f1", "precision", "recall", *(f"f1_{t}" for t in TYPES), *MISTAKES, "calibration_error"]
     seeds = control.index.intersection(method.index)
-    effects = {name: over_seeds(method.loc[seeds, name] - control.loc[seeds, name]) for name in columns}
+    effects = {name: over_seeds(method.loc[seeds, name] - control.loc[seeds, name], confidence) for name in columns}
     return pd.DataFrame(
         {
             "control": {name: control.loc[seeds, name].mean() for name in columns},

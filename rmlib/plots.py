@@ -156,6 +156,7 @@ def learning_curves(histories: dict[str, list[dict]]) -> Figure:
     figure = new_figure(9.5, 3.2, columns=3)
     titles = ("prediction loss $L_p$", "reward loss $L_r$", "dev F1 (entity level)")
     words = []
+    ends = {}  # of the strong curves: what a reader sees
     for (name, rows), style in zip(histories.items(), _styles(len(histories)), strict=True):
         steps = [row["step"] for row in rows]
         for axes, key in zip(figure.axes, ("prediction", "reward"), strict=False):
@@ -163,10 +164,10 @@ def learning_curves(histories: dict[str, list[dict]]) -> Figure:
             smooth = values.rolling(max(len(values) // 15, 1), center=True, min_periods=1).mean()
             axes.plot(steps, values, color=style["color"], alpha=0.25, linewidth=0.8)
             axes.plot(steps, smooth, label=name, **style)
+            ends[key] = f"from {smooth.iloc[0]:.2f} to {smooth.iloc[-1]:.2f}"
         scored = [(row["step"], float(row["dev_f1"])) for row in rows if row["dev_f1"] != ""]
         figure.axes[2].plot(*zip(*scored, strict=True) if scored else ([], []), marker="o", label=name, **style)
-        text = f"{name}: L_p from {float(rows[0]['prediction']):.2f} to {float(rows[-1]['prediction']):.2f}"
-        text += f", L_r from {float(rows[0]['reward']):.2f} to {float(rows[-1]['reward']):.2f}"
+        text = f"{name}: L_p {ends['prediction']}, L_r {ends['reward']}"
         text += f", dev F1 {scored[0][1]:.3f} first, {max(f1 for _, f1 in scored):.3f} best" if scored else ""
         words.append(f"{text}, in {steps[-1]} steps")
     for axes, title in zip(figure.axes, titles, strict=True):
@@ -174,7 +175,7 @@ def learning_curves(histories: dict[str, list[dict]]) -> Figure:
         axes.set_ylim(bottom=0)
     figure.axes[2].set_ylim(0, 1)
     figure.axes[2].legend(loc="lower right")
-    figure.set_label("Learning curves. " + "; ".join(words) + ".")
+    figure.set_label("Learning curves, smoothed. " + "; ".join(words) + ".")
     return figure
 
 

@@ -143,7 +143,7 @@ def test_truncation_cuts_words_and_labels_together(tokenizer, sentence, room):
 
 def test_the_report_tells_what_was_cut(tokenizer):
     sentence = Sentence(("Rome", "and", "New", "York"), ("B-LOC", "O", "B-LOC", "I-LOC"))
-    assert encode([sentence], tokenizer, TAGS).report() == "1 sentences, none cut"
+    assert encode([sentence], tokenizer, TAGS).report() == "1 sentence, none cut"
     cut = encode([sentence, sentence, Sentence(("Rome",), ("B-LOC",))], tokenizer, TAGS, max_pieces=5)
     assert cut.report() == "3 sentences, 2 of them cut: 2 words and 2 entities lost"
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from .checking import Exercise, Lesson, NotYet, blank
 from .comparing import same
+from .loss04 import PROMISED
 from .names04 import (
     CODE,
     counts,
@@ -159,8 +160,8 @@ BY_HAND = Exercise(
         "sentence 3 *Bo Ek* has no B-, so it is not found. Add up, then $F_1 = 2 \\cdot$ right / (found + in gold).",
     ),
     solution="# right 2 + 0 + 2, found 3 + 2 + 2, in gold 3 + 2 + 3\n"
-    'answer = {"right": 4, "found": 7, "in gold": 8, "F1": 2 * 4 / (7 + 8)}',
+    'by_hand = {"right": 4, "found": 7, "in gold": 8, "F1": 2 * 4 / (7 + 8)}',
     tolerance=ROUNDED,
 )
 
-check = Lesson(q1=ALIGN, q2=PADDING, q3=PREDICT, q4=BY_HAND, q5=CODE)
+check = Lesson(q1=ALIGN, q2=PADDING, q3=PREDICT, q4=BY_HAND, q5=CODE, q6=PROMISED)

@@ -28,14 +28,14 @@ QUESTIONS = (
     ),
     Question(
         "Expected accuracy alone, from the first step, ends with a model that says O everywhere. The same reward after "
-        "a warm-up with cross-entropy does not break. Why?",
+        "40 steps of cross-entropy does not break. Why?",
         (
             Choice(
                 "Its push on a word is as large as the probability that the right tag has already, times the doubt; "
-                "the warm-up has given names some.",
+                "cross-entropy has given names some.",
                 True,
                 "At the start most words are O and O gets the push; a name whose right tag has hardly any probability "
-                "gets almost none. Cross-entropy pushes such words hardest, so after the warm-up the reward finds "
+                "gets almost none. Cross-entropy pushes such words hardest, so after its steps the reward finds "
                 "something that it can raise.",
             ),
             Choice(
@@ -51,9 +51,9 @@ QUESTIONS = (
                 "first step. On a name it is tiny, as it is multiplied by a tiny probability.",
             ),
             Choice(
-                "The warm-up makes the learning rate small enough for the reward.",
+                "Cross-entropy makes the learning rate small enough for the reward.",
                 False,
-                "The two runs have the same learning rate at the same step. What the warm-up changed is the model: "
+                "The two runs have the same learning rate at the same step. What the first steps changed is the model: "
                 "the right tags of names now have a probability.",
             ),
         ),

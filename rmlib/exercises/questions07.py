@@ -6,7 +6,7 @@ QUESTIONS = (
     Question(
         "A reward gains +.004 F1 over cross-entropy; the 95 % interval runs from -.006 to +.014. What do you report?",
         (
-            Choice("the reward helps", False, "The interval holds 0: the same runs would come about without any help."),
+            Choice("the reward helps", False, "The interval holds 0: such runs may come about without any help."),
             Choice("the reward does nothing", False, "It also holds +.014. No proof of a gain is no proof of none."),
             Choice(
                 "undecided: a loss of half a point to a gain of a point and a half",
@@ -24,7 +24,7 @@ QUESTIONS = (
                 True,
                 "It was picked for its luck on this test set, too. Pick on dev, then look at test once.",
             ),
-            Choice("nothing at all", False, "It is an upper view: a fair score of the same setting lies below it."),
+            Choice("nothing at all", False, "It is too high on average: a fair score of the setting is mostly lower."),
         ),
     ),
     Number(
@@ -32,7 +32,7 @@ QUESTIONS = (
         "intervals leave out 0, on average?",
         0.75,
         0.051,
-        "15 × .05 = .75: one false find in most studies of this size. Intervals that hold together are wider.",
+        "15 × .05 = .75: a false find or more in about half of such studies. Intervals that hold together are wider.",
         (
             (0.0, "That would need intervals without end: each of them is wrong one time in twenty."),
             (15.0, "Each leaves out 0 only one time in twenty when nothing is there."),

@@ -49,7 +49,7 @@ class InstantPicture:
 
     def _make_scores(self, axes) -> None:
         axes.set(xlim=self.limits, ylim=(2.6, -0.7), yticks=range(3), yticklabels=[NAMES[one] for one in SCORES])
-        axes.set_xlabel("beyond an edge: drawn on it", fontsize=9)
+        axes.set_xlabel("score (a value outside is drawn at the edge)", fontsize=9)
         axes.locator_params("x", nbins=5)
         self._arrow = [axes.plot([], [], color=COLOURS["vermilion"], linewidth=2, animated=True)[0] for _ in SCORES]
         (self._before,) = axes.plot([], [], animated=True, label="before the move", **BEFORE)

@@ -8,16 +8,16 @@ from seqeval.scheme import IOB2
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
-from rmlib import metrics
+from rmlib import RewardObjective, metrics
 from rmlib.batches import IGNORE, Example, collate, encode
 from rmlib.corpora import Sentence
-from rmlib.exercises import names04, pieces04
+from rmlib.exercises import loss04, names04, pieces04
 from rmlib.exercises.checking import DRAWS
 from rmlib.exercises.lesson04 import FOUND, GOLD, TAGGINGS, THREE, check
 from rmlib.exercises.questions04 import QUESTIONS
 
 
-@pytest.mark.parametrize("name", ["q1", "q2", "q3", "q4", "q5"])
+@pytest.mark.parametrize("name", ["q1", "q2", "q3", "q4", "q5", "q6"])
 def test_hints_and_solution(name):
     helps(getattr(check, name))
 
@@ -391,7 +391,7 @@ def test_by_hand_wrong(answer, fragment):
 
 
 def test_by_hand_right():
-    for answer in (numbers(4, 7, 8, 8 / 15), numbers(4, 7, 8, 0.53), of(check.q4.exercise.solution, "answer")):
+    for answer in (numbers(4, 7, 8, 8 / 15), numbers(4, 7, 8, 0.53), of(check.q4.exercise.solution, "by_hand")):
         accepted(check.q4, answer)
         hangs_on_its_spec(check.q4, answer, lambda: numbers(5, 8, 8, 10 / 16))
     not_attempted(check.q4, numbers(None, None, None, None))
@@ -553,6 +553,88 @@ def test_entity_f1_is_that_of_seqeval():
         assert names04.entity_f1_slowly(gold, found) == pytest.approx(strict), seed
 
 
+# --- 6: the loss that was promised ------------------------------------------------------------------------------------
+
+
+def with_the_kit(z, y, alpha):
+    return RewardObjective(alpha, "soft_f1")(z, y).total
+
+
+def in_plain_torch(z, y, alpha):
+    weight = (y != IGNORE)[..., None].double()
+    p = z.softmax(-1) * weight
+    hot = torch.nn.functional.one_hot(y.clamp_min(0), z.shape[-1]) * weight
+    surprise = -(z.log_softmax(-1) * hot).sum() / weight.sum()
+    return surprise + alpha - alpha * 2 * (p * hot)[..., 1:].sum() / (p[..., 1:].sum() + hot[..., 1:].sum())
+
+
+def loss_stub(z, y, alpha):
+    """L."""
+    # YOUR CODE HERE
+    ...
+
+
+def the_articles_loss(z, y, alpha):
+    return torch.nn.functional.cross_entropy(z.flatten(0, 1), y.flatten())
+
+
+def f1_of(z, y, keep=IGNORE, first=1):
+    kept = y != keep
+    p, hot = z[kept].softmax(-1)[:, first:], torch.nn.functional.one_hot(y[kept], z.shape[-1])[:, first:]
+    return 2 * (p * hot).sum() / (p.sum() + hot.sum())
+
+
+def padding_is_o(z, y, alpha):
+    y = y.where(y != IGNORE, 0)
+    return the_articles_loss(z, y, alpha) + alpha * (1 - f1_of(z, y))
+
+
+def padding_is_scored(z, y, alpha):
+    filled = y.where(y != IGNORE, 0)
+    return the_articles_loss(z, y, alpha) + alpha * (1 - f1_of(z, filled))
+
+
+@pytest.mark.parametrize(
+    "answer, fragment",
+    [
+        (the_articles_loss, "the article's loss"),
+        (lambda z, y, a: the_articles_loss(z, y, a) + a * f1_of(z, y), "a loss goes down"),
+        (lambda z, y, a: the_articles_loss(z, y, a) - a * f1_of(z, y), "too small by alpha"),
+        (lambda z, y, a: a * (the_articles_loss(z, y, a) + 1 - f1_of(z, y)), "multiplied by alpha, too"),
+        (lambda z, y, a: (1 - a) * the_articles_loss(z, y, a) + a * (1 - f1_of(z, y)), "1 − alpha and alpha"),
+        (lambda z, y, a: a * (1 - f1_of(z, y)), "L_p is missing"),
+        (padding_is_o, "count as O, in both"),
+        (padding_is_scored, "what the model says there"),
+        (lambda z, y, a: the_articles_loss(z, y, a) + a * (1 - f1_of(z, y, first=0)), "O counts as a class"),
+        (
+            lambda z, y, a: (
+                the_articles_loss(z, y, a)
+                + a * (1 - torch.stack([f1_of(one, own) for one, own in zip(z, y, strict=True)]).mean())
+            ),
+            "mean over the sentences",
+        ),
+        (
+            lambda z, y, a: RewardObjective(0.0)(z, y).total + a * RewardObjective(1.0, "soft_f1_macro")(z, y).reward,
+            "mean over the tags",
+        ),
+        (lambda z, y, a: with_the_kit(z.detach(), y, a), "it has no slope over the logits"),
+        (lambda z, y, a: with_the_kit(z, y, a).item(), "it has no slope over the logits"),
+        (lambda z, y, a: the_articles_loss(z, y, a) + a * (1 - f1_of(z.detach(), y)), "its slope is not"),
+        (lambda z, y, a: RewardObjective(a, "dice")(z, y).total, "wrong value"),
+    ],
+)
+def test_promised_loss_wrong(answer, fragment):
+    rejected(check.q6, answer, fragment)
+
+
+def test_promised_loss_right(monkeypatch):
+    for answer in (loss04.total_loss, with_the_kit, in_plain_torch):
+        accepted(check.q6, answer)
+        hangs_on_its_spec(check.q6, answer, lambda z, y, alpha: loss04.total_loss_slowly(z, y, 0.0))
+    not_attempted(check.q6, loss_stub)
+    raises_under_nbgrader(check.q6, the_articles_loss, with_the_kit, monkeypatch)
+
+
 # --- All ------------------------------------------------------------------------------------------------------------
 
 
@@ -570,7 +652,7 @@ def test_the_inputs_hold_the_hard_cases():
 
 def test_mistakes_are_mistakes():
     """Each gives something else than the spec, and no two the same, so that every message can be reached."""
-    for name in ("q1", "q2", "q5"):
+    for name in ("q1", "q2", "q5", "q6"):
         exercise = getattr(check, name).exercise
         results = [
             str([rule(*exercise.inputs(seed)) for seed in range(DRAWS)])
