@@ -17,6 +17,7 @@ from transformers.masking_utils import eager_mask
 from .dropout import dropout as drop
 
 NAME = "rmlib"
+WINDOWS = ("sliding_window", "local_attention")  # settings of encoders whose pieces do not see far
 
 
 def attention(
@@ -46,7 +47,7 @@ def attention(
     scaling = scaling or query.shape[-1] ** -0.5
     if cu_seq_lens_q is not None:
         one = packed_on_gpu if query.is_cuda and query.dtype != torch.float32 else packed
-        return one(query, key, value, dropout, scaling, cu_seq_lens_q, max_length_q), None
+        return one(query, key, value, scaling, cu_seq_lens_q, max_length_q), None
     if query.is_cuda:
         mask = None if attention_mask is None else attention_mask.to(query.dtype)
         return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal=False)
@@ -61,31 +62,35 @@ def plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropou
     return drop(scores.softmax(-1), dropout) @ value
 
 
-def packed(
-    query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float, starts: Tensor, longest: int
-) -> Tensor:
-    """Attention of a packed batch on any device: padded, computed, packed again. (1, pieces, heads, size)"""
+def packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
+    """Attention of a packed batch on any device: padded, computed, packed again. (1, pieces, heads, size)
+
+    As on a GPU, the attention weights have no dropout here.
+    """
     if not (query.is_cuda or torch.compiler.is_compiling()):  # there a look at the lengths would stop the program
-        longest = int(starts.diff().max())
+        lengths = starts.diff()
+        longest, starts = int(lengths.max()), starts[: int((lengths > 0).sum()) + 1]
     places = starts[:-1, None] + torch.arange(longest, device=starts.device)  # (sentences, longest)
     there = places < starts[1:, None]
     places = places.clamp_max(query.shape[2] - 1)
     padded = [x[0].transpose(0, 1)[places].transpose(1, 2) for x in (query, key, value)]
     mask = torch.zeros_like(there, dtype=query.dtype).masked_fill(~there, torch.finfo(query.dtype).min)[:, None, None]
-    return plain(*padded, mask, dropout, scaling).transpose(1, 2)[there][None]
+    found = plain(*padded, mask, 0.0, scaling).transpose(1, 2)  # (sentences, longest, heads, size)
+    piece = torch.arange(query.shape[2], device=starts.device, dtype=starts.dtype)
+    sentence = torch.bucketize(piece, starts[1:], right=True)
+    return found.flatten(0, 1)[sentence * longest + piece - starts[sentence]][None]
 
 
-def packed_on_gpu(
-    query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float, starts: Tensor, longest: int
-) -> Tensor:
+def packed_on_gpu(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
     """The same by FlashAttention (Dao 2024), which knows where sentences begin. It has no dropout of its own, so that
-    here the attention weights have none; the rest of the encoder has."""
+    packed batches have none on the attention weights; the rest of the encoder has."""
     rows = [x[0].transpose(0, 1).contiguous() for x in (query, key, value)]
     return varlen_attn(*rows, starts, starts, longest, longest, scale=scaling)[None]
 
 
 def _mask(*arguments, attention_mask: Tensor | None = None, **more) -> Tensor | None:
     """What to add to the scores: nothing where there is no padding."""
+    more["allow_is_bidirectional_skip"] = False  # else it would look for padding, and a GPU would be waited for
     return None if attention_mask is None else eager_mask(*arguments, attention_mask=attention_mask, **more)
 
 
@@ -99,7 +104,10 @@ def use_attention(model: nn.Module) -> Callable | None:
     Returns:
         `attention`, or None where the model keeps its own.
     """
-    if not getattr(model, "_supports_attention_backend", False):
+    near = any(
+        getattr(getattr(model, "config", None), name, None) for name in WINDOWS
+    )  # attention here sees the whole sentence
+    if near or not getattr(model, "_supports_attention_backend", False):
         return None
     model.set_attn_implementation(NAME)
     return attention

@@ -31,7 +31,8 @@ class Config:
         patience: stop after so many evaluations without a better score; 0 turns early stopping off.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
         packed: "yes": sentences one after the other in rows of `budget` pieces without padding, in a random order;
-            "no": sentences of similar length, padded to the longest; "auto": packed on a GPU where the encoder can.
+            "no": sentences of similar length, padded to the longest; "auto": packed on a GPU where GPU and encoder can
+            and no sentence is longer than `budget`. Packed, the attention weights have no dropout.
         compile: let `torch.compile` turn the encoder into code for this machine, at the first step (it takes a minute;
             on a CPU it needs a C++ compiler). Other dropout is drawn than without.
         seed: of the order of the batches and of dropout.
@@ -69,10 +70,10 @@ class Config:
             raise RmlibValueError(str(error)) from None
         ranges = {
             "a whole number of 1 or more": (
-                lambda v: v >= 1 and v == int(v),
+                lambda v: _whole(v) and v >= 1,
                 "epochs budget accumulate checkpoint_every",
             ),
-            "a whole number of 0 or more": (lambda v: v >= 0 and v == int(v), "patience seed lora"),
+            "a whole number of 0 or more": (lambda v: _whole(v) and v >= 0, "patience seed lora"),
             "a number above 0": (lambda v: 0 < v < math.inf, "lr"),
             "a number of 0 or more": (lambda v: 0 <= v < math.inf, "weight_decay clip"),
             "a number from 0 to 1": (lambda v: 0 <= v <= 1, "warmup case_dropout"),
@@ -95,6 +96,10 @@ class Config:
                     good = False
                 if not good:
                     raise RmlibValueError(f"{name} is {value!r}; expected {expected}")
+
+
+def _whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
@@ -150,6 +155,6 @@ def pick_precision(wish: str, device: torch.device) -> str:
     if wish != "auto":
         return wish
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, c, bool)() for c in checks) else "fp32"

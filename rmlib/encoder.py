@@ -205,6 +205,13 @@ def can_pack(model: nn.Module) -> bool:
     return getattr(model.config, "_attn_implementation", None) == ATTENTION
 
 
+def first_position(model: nn.Module) -> int:
+    """The number that an encoder gives to the place of a sentence's first piece: 0, or 2 in RoBERTa and its kin."""
+    embeddings = getattr(model.base_model, "embeddings", None)
+    pad = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return 0 if pad is None else pad + 1
+
+
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
     """The layers of the encoder, the lowest first: the first list of modules in it."""
     return next(module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))

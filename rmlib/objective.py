@@ -94,7 +94,8 @@ class RewardObjective(nn.Module):
         return loss
 
     def terms(self, z: Tensor, y: Tensor, words: list[int] | None = None) -> Loss:
-        """The loss of items that have been looked at already: nothing here makes a program wait for its GPU.
+        """The loss of items that have been looked at already: nothing here makes a program wait for its GPU, but
+        for SmoothAP, which looks at the positives of each class.
 
         Args:
             z: logits (items, classes), float32 or better. y: labels (items,), int, nothing to ignore left in them.
@@ -143,17 +144,22 @@ def items(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> tuple[Ten
     Raises:
         ValueError: a label that is not a whole number from 0 to classes - 1.
     """
-    kept = labels != ignore_index
-    if kept.all():  # the usual case outside of sentences, and a copy is felt
-        z, whole = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
-    else:
-        z, whole = logits[kept], labels[kept]
+    z, whole = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+    if not len(whole):
+        return z, whole.long()
+    kept = whole != ignore_index
+    counted = whole.where(kept, 0)
+    ignored, low, high = torch.stack([(~kept).sum(), counted.min().long(), counted.max().long()]).tolist()  # at once
+    if ignored:  # else no copy is made, which would be felt
+        where = kept.nonzero()[:, 0]
+        z, whole = z[where], whole[where]
     y = whole.long()
     if whole.is_floating_point() and not torch.equal(y.to(whole.dtype), whole):
         raise ValueError(f"labels of type {whole.dtype} are not all whole numbers; expected the index of a class")
-    if len(y) and not (int(y.min()) >= 0 and int(y.max()) < z.shape[-1]):
-        wrong = int(y.min()) if y.min() < 0 else int(y.max())
-        raise ValueError(f"label {wrong}; expected 0 to {z.shape[-1] - 1}, or {ignore_index} to ignore the item")
+    if low < 0 or high >= z.shape[-1]:
+        raise ValueError(
+            f"label {low if low < 0 else high}; expected 0 to {z.shape[-1] - 1}, or {ignore_index} to ignore the item"
+        )
     return z, y
 
 
@@ -171,6 +177,9 @@ def by_sentence(z: Tensor, y: Tensor, words: list[int]) -> tuple[Tensor, Tensor]
     """
     counts = torch.tensor([n for n in words if n])
     there = torch.arange(int(counts.max())) < counts[:, None]
-    place = (there.flatten().cumsum(0) - 1).reshape(there.shape).to(z.device)
-    after = ~there.to(z.device)
+    place, after = (there.flatten().cumsum(0) - 1).reshape(there.shape), ~there
+    if z.is_cuda:  # without waiting for it
+        place, after = (one.pin_memory().to(z.device, non_blocking=True) for one in (place, after))
+    else:
+        place, after = place.to(z.device), after.to(z.device)
     return z[place].masked_fill(after[..., None], 0.0), y.long()[place].masked_fill(after, NO_WORD)

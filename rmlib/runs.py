@@ -76,7 +76,9 @@ def train_tagger(
         waiting.append(step)
         if step.scores is None and step.step % every and step.step % config.checkpoint_every:
             continue
+        start = perf_counter()
         rows = [_row(one) for one in read(waiting)]
+        training.seconds += perf_counter() - start  # a GPU is waited for here
         waiting = []
         history += rows
         if out and main:

@@ -206,13 +206,14 @@ def _tally_of(function: Callable) -> Callable:
     """The tally of a function of the user's: its reward, and 1 to take the mean over the units with."""
 
     def tally(sampled, labels, background):
-        rewards = torch.as_tensor(function(sampled, labels))
+        rewards = torch.as_tensor(function(sampled, labels), device=sampled.device)
         if rewards.shape not in (sampled.shape[:1], sampled.shape[:2]):
             raise ValueError(
                 f"the reward function returned shape {tuple(rewards.shape)} for sampled labels of shape "
                 f"{tuple(sampled.shape)}; expected (samples,) or (samples, sentences)"
             )
-        rewards = rewards.reshape(len(sampled), -1).double()
+        rewards = rewards.reshape(len(sampled), -1)
+        rewards = rewards.float() if rewards.device.type == "mps" else rewards.double()  # mps has no float64
         return torch.stack([rewards, torch.ones_like(rewards)], -1)
 
     return tally

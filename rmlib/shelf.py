@@ -1,6 +1,7 @@
 """Batches for the loop: cut from tensors that stay on the device, padded to one width or packed into one row."""
 
 import random
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -37,10 +38,13 @@ class Shelf:
         examples: as `encode` makes them; at least one.
         pad_id, case: as for `collate`.
         device: of the tensors.
+        first_position: the number that the encoder gives to the place of a sentence's first piece.
     """
 
-    def __init__(self, examples: list[Example], pad_id: int = 0, case: bool = True, device="cpu"):
-        self.device, self.case = torch.device(device), case
+    def __init__(
+        self, examples: list[Example], pad_id: int = 0, case: bool = True, device="cpu", first_position: int = 0
+    ):
+        self.device, self.case, self.first_position = torch.device(device), case, first_position
         self.lengths = torch.tensor([len(e) for e in examples])
         self.starts = self.lengths.cumsum(0) - self.lengths
         self.longest = int(self.lengths.max())
@@ -83,12 +87,16 @@ class Shelf:
         positions, places = torch.zeros(size, dtype=torch.long), torch.full((size,), self.nothing)
         positions[:pieces] = torch.arange(pieces) - first
         places[:pieces] = positions[:pieces] + torch.repeat_interleave(starts, lengths)
-        inputs = self._inputs(places[None]) | {"position_ids": self._to_device(positions[None])}
-        most = size // int(self.lengths.min()) + 1  # sentences that fit, and what fills up; the rest are empty
-        ends = torch.full((most + 1,), size, dtype=torch.int32)
+        inputs = self._inputs(places[None]) | {"position_ids": self._to_device(positions[None] + self.first_position)}
+        ends = torch.full((self._most(size) + 1,), size, dtype=torch.int32)  # after the last sentence: empty ones
         ends[0], ends[1 : len(begins) + 1] = 0, begins
         inputs |= {"cu_seq_lens_q": self._to_device(ends), "max_length_q": self.longest}
         return self._batch(inputs, group, places, pieces)
+
+    @cache  # noqa: B019  (a shelf lives as long as its run)
+    def _most(self, size: int) -> int:
+        """As many sentences as can be in a row of `size` pieces, what fills it up included."""
+        return int((self.lengths.sort().values.cumsum(0) <= size).sum()) + -(-size // self.longest) + 1
 
     def without_case(self, inputs: dict, hidden: Tensor) -> Tensor:
         """The token types of a batch with no capitals in some sentences.
@@ -122,7 +130,9 @@ class Shelf:
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         """Without waiting for it: what a GPU is sent from pinned memory it takes while the program goes on."""
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
 
 def packs(lengths: list[int], size: int, seed: int = 0, epoch: int = 0) -> list[list[int]]:

@@ -23,12 +23,21 @@ from accelerate.utils import broadcast_object_list
 from .batches import batches
 from .checkpoints import CheckpointError, load_checkpoint, read_position, save_checkpoint
 from .config import Config, make_optimizer, pick_precision
-from .encoder import Classifier, can_pack
+from .encoder import Classifier, can_pack, first_position
 from .errors import RmlibValueError
 from .lora import prepare
 from .objective import Loss, RewardObjective
 from .shelf import Batch, Shelf, packs
 from .steps import Step, read
+
+
+def _accelerator() -> Accelerator:
+    """Of one process or several. The precision is a setting of this kit, and not of accelerate."""
+    try:
+        return Accelerator(mixed_precision="no")
+    except ValueError as error:  # another program part in this process has set it
+        why = "accelerate computes in mixed precision in this process already (a Trainer with bf16 or fp16?)"
+        raise RmlibValueError(f"{why}; expected none: restart the kernel, or train in another process") from error
 
 
 class Training:
@@ -40,9 +49,9 @@ class Training:
     through the encoder, part by part (Gao et al. 2021, "gradient caching"). How many processes share the parts makes no
     difference but for the order of sums.
 
-    On a GPU the sentences are packed into rows of `budget` pieces without padding (`Config.packed`), and no step waits
-    for the GPU's numbers where `lazy` is set: `total`, `prediction`, `reward` and `grad_norm` of its `Step` are then
-    tensors, which `read` turns into floats, many steps at once.
+    On a GPU the sentences are packed into rows of `budget` pieces without padding (`Config.packed`). Where `lazy` is
+    set, no step waits for the GPU's numbers (SmoothAP's do): `total`, `prediction`, `reward` and `grad_norm` of its
+    `Step` are then tensors, which `read` turns into floats, many steps at once.
 
     Args:
         classifier: what to train; its weights change in place.
@@ -56,7 +65,8 @@ class Training:
     Every step sets torch's global seed, so that dropout depends on the step alone.
 
     Raises:
-        RmlibValueError: no examples, or `Config.packed` is "yes" where batches can't be packed.
+        RmlibValueError: no examples, `Config.packed` is "yes" where batches can't be packed, or accelerate is set to
+            mixed precision in this process.
         CheckpointError: the checkpoint is of a run with other settings, or is no checkpoint.
     """
 
@@ -72,16 +82,20 @@ class Training:
             raise RmlibValueError("there are 0 training examples; expected at least 1")
         self.classifier, self.examples, self.config, self.score = classifier, examples, config or Config(), score
         self.objective = RewardObjective(self.config.alpha, self.config.reward)
-        self.accelerator = Accelerator()
-        self.trainable = prepare(classifier.model, self.config)
-        model = torch.compile(classifier.model) if self.config.compile else classifier.model
+        self.accelerator = _accelerator()
+        device = self.accelerator.device
+        self.precision = pick_precision(self.config.precision, device)
+        self.trainable = prepare(classifier.model.to(device), self.config)
+        self.lengths = [len(example) for example in examples]
+        pad, first = classifier.tokenizer.pad_token_id, first_position(classifier.model)
+        self.shelf = Shelf(examples, pad, classifier.case, device, first)
+        self.packed = self._pack()
+        model = classifier.model
+        if self.config.compile:
+            model = torch.compile(model, dynamic=False if self.packed else None)  # packed batches have one shape
         self.model = self.accelerator.prepare(model)
         self.optimizer = make_optimizer(classifier.model, self.config)
-        self.lengths = [len(example) for example in examples]
-        self.shelf = Shelf(examples, classifier.tokenizer.pad_token_id, classifier.case, self.accelerator.device)
-        self.packed = self._pack()
         self.lazy = False
-        self.precision = pick_precision(self.config.precision, self.accelerator.device)
         self.step, self.seconds, self.best_score, self.best_epoch = 0, 0.0, -math.inf, 0
         self.lr_factor = 1.0  # multiplies the learning rate of the schedule; may change between steps
         self.best: dict = {}
@@ -127,8 +141,12 @@ class Training:
         if self.config.packed == "yes" and not can:
             why = "whole texts have" if self.shelf.per_text else "this encoder computes its attention itself and has"
             raise RmlibValueError(f"packed is 'yes', but {why} padded batches; expected auto or no")
-        wanted = {"yes": True, "no": False, "auto": self.accelerator.device.type == "cuda"}
-        return can and wanted[self.config.packed]
+        if self.config.packed != "auto":
+            return self.config.packed == "yes"
+        device = self.accelerator.device
+        if not can or device.type != "cuda" or self.shelf.longest > self.config.budget:
+            return False
+        return self.precision == "fp32" or torch.cuda.get_device_capability(device) >= (8, 0)  # FlashAttention's
 
     def _step(self) -> Step:
         start = perf_counter()
@@ -145,6 +163,8 @@ class Training:
         epoch = (self.step - 1) // self.steps_per_epoch + 1
         step = Step(self.step, epoch, *in_force, *loss, lr, norm, pieces, 0.0)
         (step,) = [step] if self.lazy else read([step])
+        if self.lazy and self._epoch_ended and self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()  # what was sent is done: only then the time is right
         self.seconds += perf_counter() - start  # evaluation and checkpoints not counted
         scores = self._evaluate() if self._epoch_ended and self.score else None
         return step._replace(seconds=self.seconds, scores=scores)
@@ -273,6 +293,7 @@ class Training:
         settings = asdict(self.config)
         settings.pop("accumulate")  # what counts is how many parts a step has, and not who computes them
         return settings | {
+            "precision": self.precision,
             "encoder": self.classifier.report,
             "classes": self.classifier.labels,
             "dropout": getattr(self.classifier.model.config, "hidden_dropout_prob", None),
@@ -287,7 +308,7 @@ class Training:
             if stored.get(name) != value:
                 raise CheckpointError(
                     f"{self.checkpoint} is of a run with {name}={stored.get(name)!r}, this one has {value!r}; "
-                    "expected the same settings, or another folder"
+                    "expected the same settings, or another folder ('auto' depends on the machine: give the value)"
                 )
         self.best, position = load_checkpoint(self.checkpoint, self.classifier.model, self.optimizer)
         self.step, self.seconds = position["step"], position["seconds"]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 
 from rmlib import attention
 from rmlib.batches import collate
@@ -71,7 +71,7 @@ def test_the_call_for_a_gpu_fits_torch():
     """On tensors that have shapes but no numbers, so that no GPU is needed: the kernel itself is not run here."""
     q, k, v = (torch.empty(1, 12, 64, 32, device="meta", dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
     starts = torch.empty(9, dtype=torch.int32, device="meta")
-    found = attention.packed_on_gpu(q, k, v, 0.1, 0.2, starts, 16)
+    found = attention.packed_on_gpu(q, k, v, 0.2, starts, 16)
     assert found.shape == (1, 64, 12, 32)
     found.sum().backward()
     assert q.grad.shape == q.shape
@@ -82,6 +82,13 @@ def test_a_model_that_cannot_choose_keeps_its_own():
         pass
 
     assert attention.use_attention(Other()) is None
+
+
+def test_an_encoder_whose_pieces_do_not_see_far_keeps_its_own():
+    config = AutoConfig.for_model(
+        "modernbert", vocab_size=50_300, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8
+    )
+    assert attention.use_attention(AutoModel.from_config(config)) is None
 
 
 def test_saved_it_is_an_ordinary_model(tagger, tmp_path):

@@ -1,15 +1,19 @@
 """Runs as a GPU makes them, on the CPU: packed batches against padded ones, and a compiled encoder."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForTokenClassification
 
-from rmlib.batches import encode_texts
+from rmlib.attention import use_attention
+from rmlib.batches import Example, encode_texts
 from rmlib.config import Config
-from rmlib.encoder import new_classifier
+from rmlib.encoder import first_position, new_classifier
 from rmlib.errors import RmlibValueError
 from rmlib.runs import evaluate
+from rmlib.shelf import Shelf
 from rmlib.training import Training
 
 
@@ -88,6 +92,36 @@ def test_where_batches_cannot_be_packed(start, tiny):
     assert not Training(training.classifier, training.examples, Config(packed="auto")).packed
 
 
+@pytest.mark.parametrize("kind", ["roberta", "electra", "distilbert", "xlm-roberta"])
+def test_other_encoders_read_a_packed_sentence_as_a_padded_one(kind):
+    """Their places count from 0 or from 2, and the packed ones have to do so too."""
+    config = AutoConfig.for_model(
+        kind, vocab_size=99, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, dim=16
+    )
+    model = AutoModelForTokenClassification.from_config(config).double().eval()
+    assert use_attention(model)
+    examples = [Example(list(range(5, 5 + n)), [0] * n, [1] * n) for n in (3, 7, 5)]
+    shelf = Shelf(examples, pad_id=1, case=False, first_position=first_position(model))
+    with torch.no_grad():
+        packed, padded = shelf.packed([0, 1, 2], 20), shelf.padded([0, 1, 2])
+        found, expected = (model(**b.inputs).logits.flatten(0, 1)[b.items] for b in (packed, padded))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert len(found) == 15
+
+
+def test_what_a_gpu_packs_by_itself(start, monkeypatch):
+    """All but rows that are too short for a sentence, and bf16 on GPUs that FlashAttention does not know."""
+    training = start()
+    assert not training._pack()  # on the CPU
+    training.accelerator = SimpleNamespace(device=torch.device("cuda"))
+    for capability, precision, packs in (((9, 0), "bf16", True), ((7, 5), "bf16", False), ((7, 5), "fp32", True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, it=capability: it)
+        training.precision = precision
+        assert training._pack() == packs, (capability, precision)
+    training.config.budget = training.shelf.longest - 1
+    assert not training._pack()
+
+
 @pytest.fixture
 def graphs(monkeypatch):
     """The graphs that torch.compile makes, run as they stand: what is tested needs no C++ compiler."""
@@ -98,7 +132,7 @@ def graphs(monkeypatch):
         return graph.forward
 
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda model: compile_(model, backend=backend, fullgraph=True))
+    monkeypatch.setattr(torch, "compile", lambda model, **more: compile_(model, backend=backend, **more))
     torch._dynamo.reset()
     yield found
     torch._dynamo.reset()

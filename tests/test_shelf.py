@@ -107,3 +107,14 @@ def test_packs_hold_every_sentence_once_and_no_more_than_fits(lengths, more, see
 def test_packs_refuse_a_budget_below_the_longest_sentence():
     with pytest.raises(RmlibValueError, match="budget is 9; expected at least 10 pieces, the longest sentence"):
         packs([3, 10], 9)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_all_of_a_batch_is_on_the_device(examples, packed):
+    """ "meta" stands for any device that is no CPU: mps and xpu, too."""
+    shelf = Shelf(examples, device="meta")
+    batch = shelf.packed([3, 0, 41], 512) if packed else shelf.padded([3, 0, 41])
+    tensors = [*batch.inputs.values(), batch.items, batch.labels]
+    assert {one.device.type for one in tensors if isinstance(one, torch.Tensor)} == {"meta"}
+    hidden = torch.tensor([True, False, True])
+    assert shelf.without_case(batch.inputs, hidden).device.type == "meta"

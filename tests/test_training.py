@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from rmlib.batches import batches, collate
 from rmlib.checkpoints import CheckpointError
@@ -301,3 +303,17 @@ def test_a_checkpoint_of_other_settings_is_refused(start, tmp_path, small, tiny)
         Training(training.classifier, training.examples[1:], training.config, checkpoint=file)
     with pytest.raises(CheckpointError, match="with classes=.*this one has .'O', 'B-PER'.;"):
         Training(new_tagger(["O", "B-PER"], str(tiny), 0.0), training.examples, training.config, checkpoint=file)
+
+
+def test_accelerates_own_mixed_precision_is_refused(start, monkeypatch):
+    """A Trainer with bf16 leaves it set for the whole process; the precision of a run is a setting of this kit."""
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        assert start().accelerator.mixed_precision == "no"  # set for a launch: the kit's own setting counts
+        AcceleratorState._reset_state(reset_partial_state=True)
+        Accelerator(mixed_precision="bf16")
+        with pytest.raises(RmlibValueError, match="mixed precision in this process already .* restart the kernel"):
+            start()
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

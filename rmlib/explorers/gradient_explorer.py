@@ -281,7 +281,7 @@ def blank() -> SimpleNamespace:
     art.title = left.text(0.015, 0.895, "", fontsize=10, **whole)
     art.errors = left.text(0.015, 0.845, "", fontsize=9, **whole)
     art.threshold = left.text(0.75, 0.845, "", fontsize=9, **whole)
-    figure.text(0.75, 0.895, "slope of R in ŷ", fontsize=10)
+    figure.text(0.75, 0.895, "slope of R in ŷ (△ y = 1, ○ y = 0)", fontsize=9)
     look = {"fontsize": 8, "frameon": False, "handlelength": 3, "ncols": 4, "loc": "upper left"}
     figure.legend(handles=[line for line in left.lines if line.get_label() in looks], **look)
     return art

@@ -56,7 +56,7 @@ def data(condition: str) -> Data:
     """150 cell samples of the data set that comes with scikit-learn (Street, Wolberg and Mangasarian 1993).
 
     y = 1 is malignant. "all": drawn at random; "few positives": 15 of the 150 are malignant; "noisy labels": the
-    items of "all", with the labels of 30 of them, drawn at random, turned round for the training.
+    items of "all", with the labels of 30 of them, drawn at random, flipped for the training.
     """
     source, draw = load_breast_cancer(), np.random.default_rng(SEED)
     x, y = source.data[:, [list(source.feature_names).index(name) for name in FEATURES]], 1 - source.target
@@ -252,7 +252,7 @@ def blank() -> SimpleNamespace:
     (art.lowest,) = left.plot([], [], marker="*", markersize=12, label="lowest of the grid", zorder=3, **hollow)
     (art.malignant,) = right.plot([], [], "^", color=COLOURS["vermilion"], mfc="none", label="labelled malignant")
     (art.benign,) = right.plot([], [], "o", color=COLOURS["blue"], mfc="none", label="labelled benign")
-    (art.turned,) = right.plot([], [], "x", color="black", markersize=4, label="label turned")
+    (art.turned,) = right.plot([], [], "x", color="black", markersize=4, label="label flipped")
     (art.line,) = right.plot([], [], linewidth=2, label="this α", **now)
     (art.plain_line,) = right.plot([], [], linewidth=2, label="α = 0", **plain)
     left.set(xlabel=f"w₁ ({FEATURES[0]})", ylabel=f"w₂ ({FEATURES[1]})", xlim=(LOW, HIGH), ylim=(LOW, HIGH))
@@ -266,6 +266,7 @@ def blank() -> SimpleNamespace:
         axes.yaxis.set_label_coords(-0.08, 0.5)
     bar = figure.add_axes((0.447, 0.11, 0.012, 0.69), xticks=[], yticks=[])
     bar.imshow(np.array([[to_rgb(shade)] for shade in SHADES]), origin="lower", aspect="auto")
+    figure.text(0.447, 0.815, "L", fontsize=9)
     moving = {"transform": figure.transFigure, "animated": True}
     art.bar = [left.text(0.463, y, "", fontsize=8, va="center", **moving) for y in np.linspace(0.11, 0.8, 5)]
     art.loss, art.metrics = (left.text(x, 0.83, "", fontsize=10, **moving) for x in (0.06, 0.56))
@@ -293,7 +294,7 @@ def _label(alpha: float) -> str:
 
 def _count(condition: str) -> str:
     _, y, labels, _ = data(condition)
-    return f"{int(y.sum())} of {len(y)} malignant, {int((y != labels).sum())} labels turned, drawn with seed {SEED}"
+    return f"{int(y.sum())} of {len(y)} malignant, {int((y != labels).sum())} labels flipped, drawn with seed {SEED}"
 
 
 def _numbers(end: End) -> str:

@@ -18,6 +18,7 @@ Seconds and pieces (without padding) are of the steps alone; medians over the se
 import argparse
 import csv
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def one(sentences: int, settings: dict) -> dict:
     """One run, in this process, and what it took."""
     import resource
 
+    os.environ["ACCELERATE_USE_CPU"] = "1"  # the memory that is measured is this process's
     import peft  # noqa: F401  (in every run, so that its code counts in all of them or in none)
     from transformers.utils import logging
 

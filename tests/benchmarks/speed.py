@@ -78,9 +78,9 @@ def train_article(tagger: Tagger, examples: list, config: Config, bf16: bool):
     whole["labels"][whole["attention_mask"] == 0] = 0
     whole = {k: torch.nn.functional.pad(v, (0, WIDTH - v.shape[1]), value=fill.get(k, 0)) for k, v in whole.items()}
     data = torch.utils.data.TensorDataset(*whole.values())
-    model = tagger.model.to(DEVICE).train()
-    yield
+    model = tagger.model.train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=config.lr)
+    yield
     for _ in range(config.epochs):
         epoch_loss = 0.0
         for batch in torch.utils.data.DataLoader(data, batch_size=ARTICLE_BATCH, shuffle=True):
@@ -100,7 +100,6 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
         for e in examples
     ]
     with tempfile.TemporaryDirectory() as folder:
-        yield
         arguments = TrainingArguments(
             folder,
             per_device_train_batch_size=batch,
@@ -125,6 +124,7 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
             train_dataset=data,
             compute_loss_func=RewardObjective(config.alpha, config.reward),
         )
+        yield
         with contextlib.redirect_stdout(io.StringIO()):  # it prints a summary
             trainer.train()
 
@@ -135,15 +135,13 @@ def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool, **sett
     use_attention(tagger.model)
     use_quick_dropout(tagger.model)
     config = replace(config, precision="bf16" if bf16 else "fp32", **settings)
-    if not config.compile:
-        yield
     training = Training(tagger, examples, config)
     training.lazy = True
     if config.compile:
         start = training.state()
         next(iter(training))
         training.restore(start)
-        yield
+    yield
     for _ in training:
         pass
 
@@ -236,14 +234,17 @@ def memory():
 
 
 def run_once(loop, tagger: Tagger, examples: list, config: Config, bf16: bool) -> tuple[float, float]:
-    """Seconds and MB of one run of a loop on a copy of the tagger. A loop prepares its data up to its `yield`; the rest
-    is timed, the making of the optimizer and of the Trainer included."""
+    """Seconds and MB of one run of a loop on a copy of the tagger. Up to its `yield` a loop prepares its data, its
+    optimizer and so on; the rest is timed. The MB are those beyond what was in use before, the model included."""
     AcceleratorState._reset_state(reset_partial_state=True)  # else one loop would inherit another's precision
+    torch._dynamo.reset()  # and its compiled code, which knows of other shapes
     gc.collect()
     torch.manual_seed(config.seed)
-    run = loop(copy.deepcopy(tagger), examples, config, bf16)
-    next(run)
     with memory() as most:
+        own = copy.deepcopy(tagger)
+        own.model.to(DEVICE)
+        run = loop(own, examples, config, bf16)
+        next(run)
         wait()
         start = perf_counter()
         for _ in run:
@@ -307,8 +308,13 @@ def profile(tagger: Tagger, examples: list, config: Config, precision: str) -> l
     """Where the time of the kit's steps goes, by kind of operation: ten steps, after three that warm up."""
     kinds = {
         "matrix products": ("mm", "addmm", "bmm"),
-        "dropout": ("random_", "ge", "native_dropout", "bernoulli_"),
-        "softmax and attention": ("_softmax", "_softmax_backward_data", "_flash_attention", "_varlen_attn"),
+        "dropout": ("random_", "ge", "native_dropout", "native_dropout_backward", "bernoulli_"),
+        "softmax and attention": (
+            "_softmax",
+            "_softmax_backward_data",
+            "_flash_attention_forward",
+            "_flash_attention_backward",
+        ),
         "GELU": ("gelu", "gelu_backward"),
         "layer norm": ("native_layer_norm", "native_layer_norm_backward"),
         "optimizer and clipping": ("_fused_adamw_", "linalg_vector_norm", "_foreach_norm", "_foreach_mul_"),
@@ -318,7 +324,8 @@ def profile(tagger: Tagger, examples: list, config: Config, precision: str) -> l
     tagger = copy.deepcopy(tagger)
     use_attention(tagger.model)
     use_quick_dropout(tagger.model)
-    steps = iter(Training(tagger, examples, replace(config, precision=precision, budget=BUDGETS[-1])))
+    settings = replace(config, precision=precision, budget=BUDGETS[-1], epochs=100)  # that there are steps enough
+    steps = iter(Training(tagger, examples, settings))
     for _ in range(3):
         next(steps, None)
     on = [
@@ -330,7 +337,11 @@ def profile(tagger: Tagger, examples: list, config: Config, precision: str) -> l
             next(steps, None)
         wait()
     own = "self_device_time_total" if DEVICE.type == "cuda" else "self_cpu_time_total"
-    spent = {event.key.removeprefix("aten::"): getattr(event, own) for event in seen.key_averages()}
+    spent = {  # of the operations: a GPU's kernels are told once more by themselves
+        event.key.removeprefix("aten::"): getattr(event, own)
+        for event in seen.key_averages()
+        if event.device_type == torch.autograd.DeviceType.CPU
+    }
     whole = sum(spent.values())
     shares = {kind: sum(spent.get(name, 0) for name in names) / whole for kind, names in kinds.items()}
     shares["the rest"] = 1 - sum(shares.values())
