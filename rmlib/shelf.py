@@ -1,5 +1,6 @@
 """Batches for the loop: cut from tensors that stay on the device, padded to one width or packed into one row."""
 
+import heapq
 import random
 from functools import cache
 from typing import NamedTuple
@@ -136,21 +137,36 @@ class Shelf:
 
 
 def packs(lengths: list[int], size: int, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """The packed batches of one epoch: sentences in a random order, as many a batch as fit in `size` pieces.
+    """The packed batches of one epoch: sentences of all lengths in each, rows of `size` pieces about equally full, and
+    the same number of rows in every epoch.
 
-    Arguments, results and errors as `batches`, but a sentence longer than `size` is refused too.
+    Like cards, the sentences are dealt out: the longest first, each to the row that is emptiest (Graham 1969). Chance
+    decides between sentences of one length. Arguments, results and errors as `batches`, but a sentence longer than
+    `size` is refused too.
     """
     longest = max(lengths, default=0)
     if size < max(longest, 1):
         raise RmlibValueError(f"budget is {size}; expected at least {max(longest, 1)} pieces, the longest sentence")
+    shuffle = random.Random(f"{seed} {epoch}").shuffle
     order = list(range(len(lengths)))
-    random.Random(f"{seed} {epoch}").shuffle(order)
-    groups: list[list[int]] = []
-    room = 0
+    shuffle(order)
+    order.sort(key=lambda i: -lengths[i])
+    rows = -(-sum(lengths) // size)
+    while (groups := _dealt(order, lengths, rows, size)) is None:
+        rows += 1
+    shuffle(groups)
+    return groups
+
+
+def _dealt(order: list[int], lengths: list[int], rows: int, size: int) -> list[list[int]] | None:
+    """The sentences dealt out in this order, or None where one finds no room. How full the rows get depends on the
+    lengths alone."""
+    filled = [(0, row) for row in range(rows)]  # a heap: the emptiest row first
+    groups: list[list[int]] = [[] for _ in range(rows)]
     for i in order:
-        if lengths[i] > room:
-            groups.append([])
-            room = size
-        groups[-1].append(i)
-        room -= lengths[i]
+        pieces, row = filled[0]
+        if pieces + lengths[i] > size:
+            return None
+        groups[row].append(i)
+        heapq.heapreplace(filled, (pieces + lengths[i], row))
     return groups

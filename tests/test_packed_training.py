@@ -62,6 +62,15 @@ def test_a_packed_run_learns_as_a_padded_one_does(start, small):
         assert evaluate(training.classifier, small.train)["f1"] > 0.9
 
 
+@pytest.mark.parametrize("budget", [70, 128, 300])
+def test_every_epoch_has_every_sentence_once(start, budget):
+    training = start({"packed": "yes", "budget": budget, "epochs": 5})
+    pieces = [step.pieces for step in training]
+    assert len(pieces) == len(training) == 5 * training.steps_per_epoch
+    for epoch in range(5):
+        assert sum(pieces[epoch * training.steps_per_epoch :][: training.steps_per_epoch]) == sum(training.lengths)
+
+
 def test_a_packed_run_resumes_to_the_same_end(start, tmp_path):
     settings = {"packed": "yes", "epochs": 2, "checkpoint_every": 3, "case_dropout": 0.2, "alpha": 1.0}
     whole = start(settings, dropout=0.1)
