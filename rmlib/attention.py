@@ -111,3 +111,15 @@ def use_attention(model: nn.Module) -> Callable | None:
         return None
     model.set_attn_implementation(NAME)
     return attention
+
+
+def can_pack(model: nn.Module) -> bool:
+    """Whether the model computes its attention here, which packed batches need."""
+    return getattr(model.config, "_attn_implementation", None) == NAME
+
+
+def first_position(model: nn.Module) -> int:
+    """The number that an encoder gives to the place of a sentence's first piece: 0, or 2 in RoBERTa and its kin."""
+    embeddings = getattr(model.base_model, "embeddings", None)
+    pad = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return 0 if pad is None else pad + 1

@@ -1,4 +1,4 @@
-"""The settings of a training run, checked, and what is made from them: the optimizer and the precision."""
+"""The settings of a training run, checked, and what is made from them: accelerator, optimizer, precision."""
 
 import math
 from dataclasses import dataclass
@@ -102,6 +102,21 @@ def _whole(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def make_accelerator():
+    """accelerate's `Accelerator`, of one process or several. The precision is not its own, see `pick_precision`.
+
+    Raises:
+        RmlibValueError: something else in this process has set accelerate to mixed precision.
+    """
+    from accelerate import Accelerator  # here: settings are checked before anything slow is imported
+
+    try:
+        return Accelerator(mixed_precision="no")
+    except ValueError as error:
+        why = "accelerate computes in mixed precision in this process already (a Trainer with bf16 or fp16?)"
+        raise RmlibValueError(f"{why}; expected none: restart the kernel, or train in another process") from error
+
+
 def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
     """AdamW or SGD over the parameters that train; weight decay on matrices only.
 
@@ -138,7 +153,7 @@ def depth_scales(model: torch.nn.Module, decay: float) -> dict[torch.nn.Paramete
         1 for the head (and a pooler), decay^(n - k) for layer k = 0 .. n - 1 counted from below, and decay^(n + 1) for
         the rest of the encoder, which is its embeddings.
     """
-    from .encoder import encoder_layers  # here: settings are checked before anything slow is imported
+    from .encoder import encoder_layers  # here for the same reason
 
     layers, scales = encoder_layers(model), dict.fromkeys(model.parameters(), 1.0)
     for p in model.base_model.parameters():

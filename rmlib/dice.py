@@ -8,6 +8,11 @@ import torch
 DICE = threading.RLock()  # held while random numbers are seeded and drawn, on whichever thread
 
 
+def seed_for(*numbers: int) -> None:
+    """Give torch the random numbers that belong to these whole numbers, and to no others."""
+    torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
+
+
 @contextmanager
 def seeded(seed: int):
     """Random numbers of this seed inside; outside they go on as if nothing had been drawn.

@@ -13,7 +13,6 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from transformers.utils import logging as transformers_logging
 
 from . import assets
-from .attention import NAME as ATTENTION
 from .attention import use_attention
 from .batches import CASES, IGNORE, Encoded, batches, collate, encode
 from .corpora import Sentence
@@ -198,18 +197,6 @@ def add_case_channel(model: nn.Module) -> list[str]:
             model.config.type_vocab_size, model.config.case_channel = len(CASES), True
             return [f"{name}.weight (case)"]
     return []
-
-
-def can_pack(model: nn.Module) -> bool:
-    """Whether the model computes its attention in `attention.py`, which packed batches need."""
-    return getattr(model.config, "_attn_implementation", None) == ATTENTION
-
-
-def first_position(model: nn.Module) -> int:
-    """The number that an encoder gives to the place of a sentence's first piece: 0, or 2 in RoBERTa and its kin."""
-    embeddings = getattr(model.base_model, "embeddings", None)
-    pad = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return 0 if pad is None else pad + 1
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:

@@ -17,27 +17,19 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from .attention import can_pack, first_position
 from .batches import batches
 from .checkpoints import CheckpointError, load_checkpoint, read_position, save_checkpoint
-from .config import Config, make_optimizer, pick_precision
-from .encoder import Classifier, can_pack, first_position
+from .config import Config, make_accelerator, make_optimizer, pick_precision
+from .dice import seed_for
+from .encoder import Classifier
 from .errors import RmlibValueError
 from .lora import prepare
 from .objective import Loss, RewardObjective
 from .shelf import Batch, Shelf, packs
 from .steps import Step, read
-
-
-def _accelerator() -> Accelerator:
-    """Of one process or several. The precision is a setting of this kit, and not of accelerate."""
-    try:
-        return Accelerator(mixed_precision="no")
-    except ValueError as error:  # another program part in this process has set it
-        why = "accelerate computes in mixed precision in this process already (a Trainer with bf16 or fp16?)"
-        raise RmlibValueError(f"{why}; expected none: restart the kernel, or train in another process") from error
 
 
 class Training:
@@ -65,8 +57,7 @@ class Training:
     Every step sets torch's global seed, so that dropout depends on the step alone.
 
     Raises:
-        RmlibValueError: no examples, `Config.packed` is "yes" where batches can't be packed, or accelerate is set to
-            mixed precision in this process.
+        RmlibValueError: no examples, `Config.packed` is "yes" where it can't be, or as `config.make_accelerator`.
         CheckpointError: the checkpoint is of a run with other settings, or is no checkpoint.
     """
 
@@ -82,7 +73,7 @@ class Training:
             raise RmlibValueError("there are 0 training examples; expected at least 1")
         self.classifier, self.examples, self.config, self.score = classifier, examples, config or Config(), score
         self.objective = RewardObjective(self.config.alpha, self.config.reward)
-        self.accelerator = _accelerator()
+        self.accelerator = make_accelerator()
         device = self.accelerator.device
         self.precision = pick_precision(self.config.precision, device)
         self.trainable = prepare(classifier.model.to(device), self.config)
@@ -90,9 +81,8 @@ class Training:
         pad, first = classifier.tokenizer.pad_token_id, first_position(classifier.model)
         self.shelf = Shelf(examples, pad, classifier.case, device, first)
         self.packed = self._pack()
-        model = classifier.model
-        if self.config.compile:
-            model = torch.compile(model, dynamic=False if self.packed else None)  # packed batches have one shape
+        dynamic = False if self.packed else None  # packed batches have one shape
+        model = torch.compile(classifier.model, dynamic=dynamic) if self.config.compile else classifier.model
         self.model = self.accelerator.prepare(model)
         self.optimizer = make_optimizer(classifier.model, self.config)
         self.lazy = False
@@ -141,9 +131,9 @@ class Training:
         if self.config.packed == "yes" and not can:
             why = "whole texts have" if self.shelf.per_text else "this encoder computes its attention itself and has"
             raise RmlibValueError(f"packed is 'yes', but {why} padded batches; expected auto or no")
+        device = self.accelerator.device
         if self.config.packed != "auto":
             return self.config.packed == "yes"
-        device = self.accelerator.device
         if not can or device.type != "cuda" or self.shelf.longest > self.config.budget:
             return False
         return self.precision == "fp32" or torch.cuda.get_device_capability(device) >= (8, 0)  # FlashAttention's
@@ -186,15 +176,10 @@ class Training:
     def _batch(self, group: list[int]) -> Batch:
         return self.shelf.packed(group, self.config.budget) if self.packed else self.shelf.padded(group)
 
-    def _seed(self, *numbers: int) -> None:
-        """Random numbers of their own for this step and these numbers."""
-        numbers = (self.config.seed, self.step, *numbers)
-        torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
-
     def _forward(self, batch: Batch, number: int) -> torch.Tensor:
         """Logits (items, classes) of a micro-batch. Each (seed, step, number) has random numbers of its own: a part can
         be computed twice with the same dropout, by any process, and a resumed run needs to remember no generator."""
-        self._seed(number)
+        seed_for(self.config.seed, self.step, number)
         inputs = dict(batch.inputs)
         if "token_type_ids" in inputs:
             hidden = torch.rand(len(batch.words)) < self.config.case_dropout
@@ -216,7 +201,7 @@ class Training:
             logits = [self._forward(batch, number) for number, batch in mine]
         z, y = self._join(parts, logits, [batch.labels for _, batch in mine])
         z.requires_grad_()
-        self._seed(-1)  # a sampled reward draws the same in every process
+        seed_for(self.config.seed, self.step, -1)  # a sampled reward draws the same in every process
         words = [self.shelf.words[i] for group in parts for i in group]
         loss = self.objective.terms(z, y, words)
         (gradient,) = torch.autograd.grad(loss.total, z)

@@ -5,8 +5,9 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from rmlib import attention
+from rmlib.attention import can_pack
 from rmlib.batches import collate
-from rmlib.encoder import can_pack, new_tagger
+from rmlib.encoder import new_tagger
 from rmlib.shelf import Shelf, packs
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification
 
-from rmlib.attention import use_attention
+from rmlib.attention import first_position, use_attention
 from rmlib.batches import Example, encode_texts
 from rmlib.config import Config
-from rmlib.encoder import first_position, new_classifier
+from rmlib.encoder import new_classifier
 from rmlib.errors import RmlibValueError
 from rmlib.runs import evaluate
 from rmlib.shelf import Shelf

@@ -264,9 +264,8 @@ def blank() -> SimpleNamespace:
         # The places of the labels are given: to find them, every tick would be measured at every drawing.
         axes.xaxis.set_label_coords(0.5, -0.09)
         axes.yaxis.set_label_coords(-0.08, 0.5)
-    bar = figure.add_axes((0.447, 0.11, 0.012, 0.69), xticks=[], yticks=[])
+    bar = figure.add_axes((0.447, 0.11, 0.012, 0.69), xticks=[], yticks=[], title="L")
     bar.imshow(np.array([[to_rgb(shade)] for shade in SHADES]), origin="lower", aspect="auto")
-    figure.text(0.447, 0.815, "L", fontsize=9)
     moving = {"transform": figure.transFigure, "animated": True}
     art.bar = [left.text(0.463, y, "", fontsize=8, va="center", **moving) for y in np.linspace(0.11, 0.8, 5)]
     art.loss, art.metrics = (left.text(x, 0.83, "", fontsize=10, **moving) for x in (0.06, 0.56))
