@@ -104,9 +104,8 @@ def use_attention(model: nn.Module) -> Callable | None:
     Returns:
         `attention`, or None where the model keeps its own.
     """
-    near = any(
-        getattr(getattr(model, "config", None), name, None) for name in WINDOWS
-    )  # attention here sees the whole sentence
+    config = getattr(model, "config", None)
+    near = any(getattr(config, name, None) for name in WINDOWS)  # attention here sees the whole sentence
     if near or not getattr(model, "_supports_attention_backend", False):
         return None
     model.set_attn_implementation(NAME)

@@ -2,7 +2,6 @@
 
 import heapq
 import random
-from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -49,6 +48,7 @@ class Shelf:
         self.lengths = torch.tensor([len(e) for e in examples])
         self.starts = self.lengths.cumsum(0) - self.lengths
         self.longest = int(self.lengths.max())
+        self.shortest_first = self.lengths.sort().values.cumsum(0)  # pieces of the k shortest together
         self.per_text = isinstance(examples[0].labels, int)
         rows = [[e.labels] if self.per_text else e.labels for e in examples]
         flat = lambda lists, end: torch.tensor([x for one in lists for x in one] + [end])  # noqa: E731
@@ -94,10 +94,9 @@ class Shelf:
         inputs |= {"cu_seq_lens_q": self._to_device(ends), "max_length_q": self.longest}
         return self._batch(inputs, group, places, pieces)
 
-    @cache  # noqa: B019  (a shelf lives as long as its run)
     def _most(self, size: int) -> int:
         """As many sentences as can be in a row of `size` pieces, what fills it up included."""
-        return int((self.lengths.sort().values.cumsum(0) <= size).sum()) + -(-size // self.longest) + 1
+        return int((self.shortest_first <= size).sum()) + -(-size // self.longest) + 1
 
     def without_case(self, inputs: dict, hidden: Tensor) -> Tensor:
         """The token types of a batch with no capitals in some sentences.
