@@ -1,0 +1,146 @@
+"""The README's tables say what stands in `data/results`."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rmlib.corpora import data_dir
+from tests.benchmarks.quality import PLAIN, summary
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf8")
+
+
+def results(name: str) -> pd.DataFrame:
+    return pd.read_csv(data_dir() / "results" / name, comment="#", keep_default_na=False)
+
+
+def table(*header: str) -> list[list[str]]:
+    """The rows of the README's table whose first columns have these names."""
+    start = README.index("| " + " | ".join(header))
+    lines = README[start:].split("\n\n")[0].split("\n")
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def short(f1) -> str:
+    """.742, as the README writes an F1."""
+    return f"{float(f1):.3f}".lstrip("0")
+
+
+@pytest.fixture(scope="module")
+def speed():
+    """The value of a (loop, precision, quantity) in a stored run of tests.benchmarks.speed."""
+
+    def of(name):
+        return results(name).set_index(["what", "precision", "quantity"]).value.astype(float).sort_index()
+
+    return of
+
+
+def test_speed(speed):
+    found = speed("speed.csv")
+    loops = ["the article's loop", *(f"Trainer, batch {size}" for size in (8, 16, 32, 64)), "the kit"]
+    shown = table("loop", "fp32", "bf16")
+    assert len(shown) == len(loops)
+    for loop, (name, fp32, bf16, same, comes, mfu) in zip(loops, shown, strict=True):
+        assert set(re.findall(r"\d+", loop)) <= set(re.findall(r"\d+", name)), name
+        both = [found[loop, precision] for precision in ("fp32", "bf16")]
+        assert [fp32, bf16] == [f"{one['pieces/s']:,.0f}" for one in both]
+        assert mfu == " and ".join(f"{one['MFU (%)']:.0f} %" for one in both)
+        if loop == "the kit":
+            continue
+        digits = 1 if "article" in loop else 2
+        assert same == " and ".join(f"{one['kit in the same precision']:.{digits}f}×" for one in both)
+        # the CSV has two digits of which the README shows one: half of a last digit may be rounded either way
+        assert abs(float(comes.rstrip("×")) - both[0]["kit as it comes"]) <= 0.051
+        assert both[1]["kit as it comes"] == both[1]["kit in the same precision"]
+
+
+def test_speed_on_other_machines(speed):
+    """The numbers in the two paragraphs below the table."""
+    batches = [f"Trainer, batch {size}" for size in (16, 32, 64)]
+
+    def series(found, precision, quantity, form):
+        one, two, three = (format(found[loop, precision, quantity], form) for loop in batches)
+        return f"{one}, {two} and {three}"
+
+    avx2, amx, base = (speed(f"speed_{name}.csv") for name in ("avx2", "amx", "base"))
+    ratio = "kit in the same precision"
+    percent = [
+        series(found, "fp32", "MFU (%)", ".0f").replace(",", " %,").replace(" and", " % and") for found in (avx2, amx)
+    ]
+    kits = [f"{found['the kit', 'fp32', 'MFU (%)']:.0f}" for found in (avx2, amx)]
+    for said in (
+        f"{series(avx2, 'fp32', ratio, '.2f')} times as fast",
+        f"{series(amx, 'fp32', ratio, '.2f')} times in fp32",
+        f"{series(amx, 'bf16', ratio, '.2f')} times in bf16",
+        *(f"MFU {kit} % against {others} %" for kit, others in zip(kits, percent, strict=True)),
+    ):
+        assert said in README, said
+    best = {p: max(batches, key=lambda loop, p=p: base[loop, p, "pieces/s"]) for p in ("fp32", "bf16")}
+    assert set(best.values()) == {"Trainer, batch 16"}
+
+    def pair(loop, quantity, form, between):
+        return between.join(format(base[loop, p, quantity], form) for p in ("fp32", "bf16"))
+
+    for said in (
+        pair("the kit", "pieces/s", ".0f", " pieces a second in fp32 and "),
+        pair("Trainer, batch 16", "pieces/s", ".0f", " and ") + ": " + pair("Trainer, batch 16", ratio, ".2f", " and "),
+        pair("the kit", "MFU (%)", ".0f", " % and ")
+        + " % against "
+        + pair("Trainer, batch 16", "MFU (%)", ".0f", " % and "),
+    ):
+        assert said in README, said
+
+
+def test_what_a_reward_costs():
+    found = results("objective_cost.csv").set_index("reward")
+    shown = table("`reward=`", "what it is")
+    assert [row[0].strip("`") for row in shown] == list(found.index)
+    for name, *_, cost in shown:
+        row = found.loc[name.strip("`")]
+        assert cost == f"{float(row['ratio']):.1f}×, {row['of a BERT step']} of a step of MiniLM"
+
+
+def test_quality():
+    """Means, ranges and intervals, as `python -m tests.benchmarks.quality --summary` prints them."""
+    found = summary(results("quality.csv").astype({"f1": float}))
+    found.columns = ["corpus", "loop", "f1", "span", "difference"]
+    loops = {
+        "`Trainer`": PLAIN,
+        "the kit, padded as on a CPU": "the kit",
+        "the kit, packed as on a GPU": "the kit, packed",
+    }
+    corpora = {
+        "newswire, 2,030 sentences": "newswire",
+        "CoNLL-2003, first 3,000 sentences": "conll2003, 3000 sentences",
+    }
+    shown, corpus = table("corpus", "loop", "test F1"), ""
+    assert len(shown) == len(found) == 6
+    for name, loop, *said in shown:
+        corpus = corpora[name] if name else corpus  # an empty cell: the same as above
+        (row,) = found[(found.corpus == corpus) & (found.loop == loops[loop])].itertuples()
+        stored = [re.sub(r"\b0\.", ".", text) for text in (row.f1, row.span, row.difference)]
+        assert said == stored, (corpus, loop)
+
+
+def test_partial():
+    found = results("partial.csv")
+    shown = table("what trains", "trainable weights")
+    assert len(shown) == len(found)
+    for (name, weights, memory, epoch, f1), (_, row) in zip(shown, found.iterrows(), strict=True):
+        assert weights == f"{int(row['trainable parameters']):,}", name
+        assert memory == f"{int(row['peak MB']) - int(row['start MB'])} MB", name
+        assert epoch == f"{float(row['seconds per epoch']):.1f} s", name
+        said = [float(one) for one in re.findall(r"\.\d{3}", f1)]
+        stored = [float(row[column]) for column in ("test F1", "lowest", "highest")]
+        assert said == pytest.approx(stored, abs=0.00051), name  # four digits there, three here
+
+
+def test_every_result_is_described():
+    described = (data_dir() / "README.md").read_text(encoding="utf8")
+    for file in (data_dir() / "results").iterdir():
+        assert f"`{file.name}`" in described, file.name
+        if file.suffix == ".csv":  # and says what made it
+            assert re.match(r"# (python -m tests\.benchmarks\.\w+|rmlib study \w+)", file.read_text(encoding="utf8"))
