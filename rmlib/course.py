@@ -16,6 +16,7 @@ from .handout import REGIONS, STUB, WorkbookError, learner_copy, read_lesson
 from .workbook import Summary, hand_out, lessons_in
 
 LINK = re.compile(r"\]\(([\w.-]+\.md)[)#]")
+NEXT = re.compile(rb"\]\((\w+)\.ipynb")  # a link to another lesson, which has a folder of its own in a course
 ASIDE = "newer/"  # not beside the source: nbgrader would take NAME.new.ipynb for one more notebook of the assignment
 SETTINGS = f'''"""The settings of nbgrader for this course. Change them as you like: your changes are kept."""
 
@@ -58,7 +59,7 @@ def make_course(notebooks: Path, course: Path) -> Summary:
     for path in lessons_in(notebooks):
         if path.suffix == ".ipynb" and exercises_of(path):
             home = f"source/{path.stem}/"
-            copies[home + path.name] = learner_copy(path, solutions=True)
+            copies[home + path.name] = NEXT.sub(rb"](../\1/\1.ipynb", learner_copy(path, solutions=True))
             texts = {name for name in LINK.findall(path.read_text(encoding="utf-8")) if (notebooks / name).is_file()}
             copies |= {home + name: (notebooks / name).read_bytes() for name in sorted(texts)}
     if len(copies) == 1:

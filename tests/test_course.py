@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,19 @@ def test_a_course_holds_its_settings_and_each_lesson_with_points_and_what_it_lin
     steps = next_steps(course)
     for command in ("generate_assignment", "autograde", "generate_feedback"):
         assert f"nbgrader {command} 01_made_up" in steps
+
+
+def test_links_of_the_real_lessons_lead_somewhere(tmp_path):
+    course = tmp_path / "course"
+    make_course(NOTEBOOKS, course)
+    links = [
+        (lesson, link)
+        for lesson in (course / "source").rglob("*.ipynb")
+        for link in re.findall(r"\]\(([^)#:]+)[)#]", lesson.read_text(encoding="utf-8"))
+        if link.endswith((".ipynb", ".md"))
+    ]
+    assert [f"{lesson.stem}: {link}" for lesson, link in links if not (lesson.parent / link).is_file()] == []
+    assert {link for _, link in links} >= {"GLOSSARY.md", "../05_live_lab/05_live_lab.ipynb"}
 
 
 def test_made_again_it_takes_what_is_new_and_keeps_what_the_teacher_changed(lessons, tmp_path):
