@@ -6,12 +6,14 @@ fills data/results/quality.csv: MiniLM on the newswire and on the first 3,000 se
 accept), five seeds, two epochs, soft F1 at alpha 1. The loops, from `tests.benchmarks.speed`:
 
 - plain: transformers.Trainer with transformers' own attention and torch's own dropout, and as many sentences a batch as
-  the kit's batches have on average, so that the loops take as many steps;
-- the kit as it comes on a CPU;
-- the kit with packed batches, as it comes on a GPU.
+  the kit's batches have on average, so that the loops take as many steps; grouped by length, which is fast;
+- the same, shuffled: its default, with much padding;
+- the kit as it comes on a CPU: as many pieces a batch, grouped by length;
+- the kit with packed batches, as it comes on a GPU: as many pieces a batch, sentences of all lengths in each.
 
-All are tested on the last epoch, so that nothing is chosen. Cut off, the command goes on where it was. `--summary`
-prints the table of the README from the file.
+On a CPU all compute in fp32, so that runs of several processors can stand in one table. All are tested on the last
+epoch, so that nothing is chosen. Cut off, the command goes on where it was. `--summary` prints the table of the README
+from the file.
 """
 
 import argparse
@@ -34,15 +36,16 @@ from rmlib.studies import Study, fill, read
 from .speed import DEVICE, as_transformers_makes_it, markdown, train_kit, train_trainer
 
 
-def train_plain(tagger, examples, config, bf16):
+def train_plain(tagger, examples, config, bf16, **more):
     """`train_trainer` with as many sentences a batch as the kit's batches have on average."""
     steps = len(batches([len(e) for e in examples], config.budget))
-    return train_trainer(tagger, examples, config, bf16, batch=round(len(examples) / steps))
+    return train_trainer(tagger, examples, config, bf16, batch=round(len(examples) / steps), **more)
 
 
 PLAIN = "plain (Trainer)"
 LOOPS = {
     PLAIN: train_plain,
+    f"{PLAIN}, shuffled": partial(train_plain, order="random"),
     "the kit": partial(train_kit, packed="no"),
     "the kit, packed": partial(train_kit, packed="yes"),
 }
@@ -57,8 +60,8 @@ def one_run(corpus: str, loop: str, seed: int) -> dict:
     data = CORPORA[corpus]()
     torch.manual_seed(seed)
     tagger = new_tagger(data.tags, seed=seed)
-    tagger = as_transformers_makes_it(tagger) if loop == PLAIN else tagger
-    bf16 = pick_precision("auto", DEVICE) == "bf16"
+    tagger = as_transformers_makes_it(tagger) if loop.startswith(PLAIN) else tagger
+    bf16 = DEVICE.type != "cpu" and pick_precision("auto", DEVICE) == "bf16"
     config = Config(epochs=EPOCHS, seed=seed, patience=0, case_dropout=0.0)  # the plain loop hides no capitals
     for _ in LOOPS[loop](tagger, tagger.encode(data.train).examples, config, bf16):
         pass

@@ -92,7 +92,7 @@ def train_article(tagger: Tagger, examples: list, config: Config, bf16: bool):
             optimizer.step()
 
 
-def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, batch: int):
+def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, batch: int, order="group_by_length"):
     """transformers.Trainer with the kit's objective and settings; it logs, evaluates and saves nothing."""
     freeze(tagger.model, config.freeze)
     data = [
@@ -103,7 +103,7 @@ def train_trainer(tagger: Tagger, examples: list, config: Config, bf16: bool, ba
         arguments = TrainingArguments(
             folder,
             per_device_train_batch_size=batch,
-            train_sampling_strategy="group_by_length",
+            train_sampling_strategy=order,
             num_train_epochs=config.epochs,
             learning_rate=config.lr,
             weight_decay=config.weight_decay,
