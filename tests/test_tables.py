@@ -108,7 +108,8 @@ def test_quality():
     found = summary(results("quality.csv").astype({"f1": float}))
     found.columns = ["corpus", "loop", "f1", "span", "difference"]
     loops = {
-        "`Trainer`": PLAIN,
+        "`Trainer`, grouped by length": PLAIN,
+        "`Trainer`, shuffled (its default)": f"{PLAIN}, shuffled",
         "the kit, padded as on a CPU": "the kit",
         "the kit, packed as on a GPU": "the kit, packed",
     }
@@ -117,7 +118,7 @@ def test_quality():
         "CoNLL-2003, first 3,000 sentences": "conll2003, 3000 sentences",
     }
     shown, corpus = table("corpus", "loop", "test F1"), ""
-    assert len(shown) == len(found) == 6
+    assert len(shown) == len(found) == 8
     for name, loop, *said in shown:
         corpus = corpora[name] if name else corpus  # an empty cell: the same as above
         (row,) = found[(found.corpus == corpus) & (found.loop == loops[loop])].itertuples()
