@@ -94,6 +94,26 @@ def test_speed_on_other_machines(speed):
         assert said in README, said
 
 
+def test_speed_at_equal_f1(speed):
+    found, kit = speed("speed_shuffled.csv"), "the kit, packed"
+    best = {"fp32": "Trainer, batch 16, shuffled", "bf16": "Trainer, batch 32, shuffled"}
+    for precision, loop in best.items():
+        loops = found[:, precision, "pieces/s"].drop(kit)
+        assert loop == loops.idxmax()
+    kits, trainers = (
+        [f"{found[loop, p, 'pieces/s']:,.0f}" for p, loop in of]
+        for of in ([(p, kit) for p in best], list(best.items()))
+    )
+    ratios = [f"{found[loop, p, 'kit in the same precision']:.2f}" for p, loop in best.items()]
+    percent = [f"{found[loop, 'fp32', 'MFU (%)']:.0f} %" for loop in (kit, best["fp32"])]
+    for said in (
+        f"packed it does {kits[0]} pieces a second in fp32 and {kits[1]} in bf16",
+        f"at its best {trainers[0]} (batches of 16) and {trainers[1]} (of 32): {ratios[0]} and {ratios[1]} times",
+        f"MFU {percent[0]} against {percent[1]} in fp32",
+    ):
+        assert said in README, said
+
+
 def test_what_a_reward_costs():
     found = results("objective_cost.csv").set_index("reward")
     shown = table("`reward=`", "what it is")

@@ -7,7 +7,8 @@ prints markdown tables and writes data/results/speed.csv (speed_base.csv, speed_
 there is one. The loops:
 
 - the article's: every sentence padded to 128 pieces, 16 sentences a batch, all 128 positions computed;
-- transformers.Trainer with its dynamic padding, grouping by length and fused optimizer, at several batch sizes;
+- transformers.Trainer with its dynamic padding and fused optimizer, at several batch sizes, grouped by length, which is
+  fast, and shuffled, as it comes;
 - the kit's `Training`.
 
 Speed is in pieces that matter (word pieces without padding) per second. MFU is the share of the machine's fastest
@@ -147,10 +148,12 @@ def train_kit(tagger: Tagger, examples: list, config: Config, bf16: bool, **sett
 
 
 def kits() -> dict:
-    """The kit as it comes, and on a GPU with larger batches and compiled."""
+    """The kit as it comes, on a GPU with larger batches and compiled, and on a CPU packed."""
     named = {"the kit": {}} | {f"the kit, {budget} pieces a batch": {"budget": budget} for budget in BUDGETS[1:]}
     if DEVICE.type == "cuda":
         named |= {f"{name}, compiled": {**settings, "compile": True} for name, settings in named.items()}
+    else:
+        named["the kit, packed"] = {"packed": "yes"}
     return {name: partial(train_kit, **settings) for name, settings in named.items()}
 
 
@@ -158,6 +161,10 @@ LOOPS = {
     **kits(),
     "the article's loop": train_article,
     **{f"Trainer, batch {size}": partial(train_trainer, batch=size) for size in TRAINER_BATCHES},
+    **{
+        f"Trainer, batch {size}, shuffled": partial(train_trainer, batch=size, order="random")
+        for size in TRAINER_BATCHES
+    },
 }
 
 
