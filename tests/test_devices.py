@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rmlib import RewardObjective
+from rmlib.dice import seeded
 from rmlib.encoder import new_tagger
 from rmlib.ner_study import word_logits
 from rmlib.rewards import REWARDS
@@ -118,8 +119,6 @@ def test_the_clock_stops_when_the_gpu_is_done(start, monkeypatch):
 
 def test_seeding_for_the_kit_leaves_a_gpu_alone(monkeypatch):
     """What is drawn beside a training must not reseed the generators of its GPU."""
-    from rmlib.dice import seeded
-
     asked = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
     with seeded(3):

@@ -23,11 +23,6 @@ def table(*header: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def short(f1) -> str:
-    """.742, as the README writes an F1."""
-    return f"{float(f1):.3f}".lstrip("0")
-
-
 @pytest.fixture(scope="module")
 def speed():
     """The value of a (loop, precision, quantity) in a stored run of tests.benchmarks.speed."""
