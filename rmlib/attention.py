@@ -17,6 +17,7 @@ from transformers.masking_utils import eager_mask
 from .dropout import dropout as drop
 
 NAME = "rmlib"
+STEP = 8  # between the widths that packed sentences are padded to on a CPU
 WINDOWS = ("sliding_window", "local_attention")  # settings of encoders whose pieces do not see far
 
 
@@ -65,20 +66,32 @@ def plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropou
 def packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
     """Attention of a packed batch on any device: padded, computed, packed again. (1, pieces, heads, size)
 
-    As on a GPU, the attention weights have no dropout here.
+    On a CPU half of the sentences at a time, of which `shelf.packs` puts the longer first, so that there is less to
+    pad; and in a few widths only, because for each new shape the processor's code is prepared anew. As on a GPU, the
+    attention weights have no dropout here.
     """
-    if not (query.is_cuda or torch.compiler.is_compiling()):  # there a look at the lengths would stop the program
-        lengths = starts.diff()
-        longest, starts = int(lengths.max()), starts[: int((lengths > 0).sum()) + 1]
+    if query.is_cuda or torch.compiler.is_compiling():  # there a look at the lengths would stop the program
+        return _packed(query, key, value, scaling, starts, longest)[None]
+    halves = starts.diff()[starts.diff() > 0].chunk(2)  # lengths; what comes after the last sentence has none
+    widths = [-(-int(lengths.max()) // STEP) * STEP for lengths in halves]
+    begins = [torch.nn.functional.pad(lengths.cumsum(0), (1, 0)) for lengths in halves]
+    parts = zip(*(x.split([int(one[-1]) for one in begins], 2) for x in (query, key, value)), strict=True)
+    found = [_packed(*part, scaling, *more) for part, more in zip(parts, zip(begins, widths, strict=True), strict=True)]
+    return torch.cat(found)[None]
+
+
+def _packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
+    """The same of some of the sentences: (pieces, heads, size)."""
     places = starts[:-1, None] + torch.arange(longest, device=starts.device)  # (sentences, longest)
     there = places < starts[1:, None]
     places = places.clamp_max(query.shape[2] - 1)
-    padded = [x[0].transpose(0, 1)[places].transpose(1, 2) for x in (query, key, value)]
+    rows = [x[0].transpose(0, 1).index_select(0, places.flatten()) for x in (query, key, value)]  # backward is quick
+    padded = [x.unflatten(0, places.shape).transpose(1, 2) for x in rows]
     mask = torch.zeros_like(there, dtype=query.dtype).masked_fill(~there, torch.finfo(query.dtype).min)[:, None, None]
     found = plain(*padded, mask, 0.0, scaling).transpose(1, 2)  # (sentences, longest, heads, size)
     piece = torch.arange(query.shape[2], device=starts.device, dtype=starts.dtype)
     sentence = torch.bucketize(piece, starts[1:], right=True)
-    return found.flatten(0, 1)[sentence * longest + piece - starts[sentence]][None]
+    return found.flatten(0, 1).index_select(0, sentence * longest + piece - starts[sentence])
 
 
 def packed_on_gpu(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:

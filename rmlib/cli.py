@@ -139,7 +139,7 @@ def train_command(
     layer_decay: Annotated[float, typer.Option(help="A layer's learning rate as a share of the next one's.")] = 1.0,
     patience: Annotated[int, typer.Option(help="Stop after so many epochs without gain; 0: never.")] = 3,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    packed: Annotated[str, typer.Option(help="Rows without padding: auto (on a GPU), yes or no.")] = "auto",
+    packed: Annotated[str, typer.Option(help="Rows without padding: auto (where it can be), yes or no.")] = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the encoder (takes a minute).")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 50,
     limit: Annotated[int | None, typer.Option(help="Train on the first so many sentences only.")] = None,

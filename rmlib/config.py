@@ -31,8 +31,8 @@ class Config:
         patience: stop after so many evaluations without a better score; 0 turns early stopping off.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
         packed: "yes": sentences one after the other in rows of `budget` pieces without padding, in a random order;
-            "no": sentences of similar length, padded to the longest; "auto": packed on a GPU where GPU and encoder can
-            and no sentence is longer than `budget`. Packed, the attention weights have no dropout.
+            "no": sentences of similar length, padded to the longest; "auto": packed where machine and encoder can and
+            no sentence is longer than `budget`. Packed, the attention weights have no dropout.
         compile: let `torch.compile` turn the encoder into code for this machine, at the first step (it takes a minute;
             on a CPU it needs a C++ compiler). Other dropout is drawn than without.
         seed: of the order of the batches and of dropout.

@@ -157,6 +157,12 @@ def packs(lengths: list[int], size: int, seed: int = 0, epoch: int = 0) -> list[
     return groups
 
 
+def fullest(groups: list[list[int]], lengths: list[int]) -> int:
+    """The pieces of the fullest batch, or a few more: as many as all packed rows get, whose shapes are to be the same.
+    How full rows are depends on the lengths of the sentences alone, so every epoch has as many."""
+    return -(-max(sum(lengths[i] for i in group) for group in groups) // 8) * 8
+
+
 def _dealt(order: list[int], lengths: list[int], rows: int, size: int) -> list[list[int]] | None:
     """The sentences dealt out in this order, or None where one finds no room. How full the rows get depends on the
     lengths alone."""

@@ -28,22 +28,21 @@ from .encoder import Classifier
 from .errors import RmlibValueError
 from .lora import prepare
 from .objective import Loss, RewardObjective
-from .shelf import Batch, Shelf, packs
+from .shelf import Batch, Shelf, fullest, packs
 from .steps import Step, read
 
 
 class Training:
     """One run, to be iterated over: `for step in training`.
 
-    The objective sees the logits of the whole batch at once, also where the batch is cut into micro-batches or
-    spread over processes: an F1 is a ratio of counts and is not the mean of its parts. So each step takes the
-    logits of every part, lets the objective differentiate with respect to them, and then sends that gradient down
-    through the encoder, part by part (Gao et al. 2021, "gradient caching"). How many processes share the parts makes no
-    difference but for the order of sums.
+    The objective sees the logits of the whole batch at once, also where the batch is cut into micro-batches or spread
+    over processes: an F1 is a ratio of counts and is not the mean of its parts. So each step takes the logits of every
+    part, lets the objective differentiate with respect to them, and then sends that gradient down through the encoder,
+    part by part (Gao et al. 2021, "gradient caching"). Who computes which part changes only the order of sums.
 
-    On a GPU the sentences are packed into rows of `budget` pieces without padding (`Config.packed`). Where `lazy` is
-    set, no step waits for the GPU's numbers (SmoothAP's do): `total`, `prediction`, `reward` and `grad_norm` of its
-    `Step` are then tensors, which `read` turns into floats, many steps at once.
+    Sentences are packed into rows of at most `budget` pieces without padding (`Config.packed`). Where `lazy` is set, no
+    step waits for the GPU's numbers (SmoothAP's do): `total`, `prediction`, `reward` and `grad_norm` of its `Step` are
+    then tensors, which `read` turns into floats, many steps at once.
 
     Args:
         classifier: what to train; its weights change in place.
@@ -93,8 +92,9 @@ class Training:
         self.checkpoint = Path(checkpoint) if checkpoint else None
         if self.checkpoint and self.checkpoint.exists():
             self._resume()
-        parts = len(self._groups(0))
-        self.steps_per_epoch = math.ceil(parts / (self.config.accumulate * self.accelerator.num_processes))
+        parts = self._groups(0)
+        self.steps_per_epoch = math.ceil(len(parts) / (self.config.accumulate * self.accelerator.num_processes))
+        self.row = fullest(parts, self.lengths)  # pieces that a packed row has, in every epoch
 
     def __len__(self) -> int:
         """Steps of the whole run, if it is not stopped early."""
@@ -131,12 +131,12 @@ class Training:
         if self.config.packed == "yes" and not can:
             why = "whole texts have" if self.shelf.per_text else "this encoder computes its attention itself and has"
             raise RmlibValueError(f"packed is 'yes', but {why} padded batches; expected auto or no")
-        device = self.accelerator.device
         if self.config.packed != "auto":
             return self.config.packed == "yes"
-        if not can or device.type != "cuda" or self.shelf.longest > self.config.budget:
+        if not can or self.shelf.longest > self.config.budget:
             return False
-        return self.precision == "fp32" or torch.cuda.get_device_capability(device) >= (8, 0)  # FlashAttention's
+        flash = self.accelerator.device.type == "cuda" and self.precision == "bf16"
+        return not flash or torch.cuda.get_device_capability(self.accelerator.device) >= (8, 0)  # FlashAttention's
 
     def _step(self) -> Step:
         start = perf_counter()
@@ -174,7 +174,7 @@ class Training:
         return self._groups(epoch)[position * many : (position + 1) * many]
 
     def _batch(self, group: list[int]) -> Batch:
-        return self.shelf.packed(group, self.config.budget) if self.packed else self.shelf.padded(group)
+        return self.shelf.packed(group, self.row) if self.packed else self.shelf.padded(group)
 
     def _forward(self, batch: Batch, number: int) -> torch.Tensor:
         """Logits (items, classes) of a micro-batch. Each (seed, step, number) has random numbers of its own: a part can

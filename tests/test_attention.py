@@ -58,6 +58,16 @@ def test_packed_against_padded(tagger, examples, size):
             torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("lengths", [[1], [7], [3, 9, 1, 17], [20, 3, 3, 1, 0, 0]])
+def test_packed_in_any_order(lengths):
+    """Of one sentence or of several, in any order, and with nothing at the end of the list."""
+    q, k, v = torch.randn(3, 1, 2, sum(lengths), 4, dtype=torch.double).unbind()
+    starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    parts = zip(*(x.split(lengths, 2) for x in (q, k, v)), strict=True)
+    alone = [attention.plain(*part, None, 0.0, 0.5).transpose(1, 2) for part in parts]
+    torch.testing.assert_close(attention.packed(q, k, v, 0.5, starts, 20), torch.cat(alone, 1))
+
+
 def test_dropout_falls_on_the_attention_weights():
     q, k, v = torch.randn(3, 1, 1, 6, 8, requires_grad=True).unbind()
     torch.manual_seed(0)

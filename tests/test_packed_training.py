@@ -71,6 +71,17 @@ def test_every_epoch_has_every_sentence_once(start, budget):
         assert sum(pieces[epoch * training.steps_per_epoch :][: training.steps_per_epoch]) == sum(training.lengths)
 
 
+def test_all_rows_are_as_wide_as_the_fullest(start, small):
+    """So a small corpus is not filled up to the budget."""
+    for budget, sentences in ((300, small.train), (1024, small.train[:3])):
+        training, widths = start({"packed": "yes", "budget": budget, "epochs": 3}, sentences=sentences), set()
+        training.model.register_forward_pre_hook(
+            lambda model, args, inputs, widths=widths: widths.add(inputs["input_ids"].shape), with_kwargs=True
+        )
+        fullest = max(step.pieces for step in training)
+        assert len(widths) == 1 and fullest <= widths.pop()[1] < fullest + 8
+
+
 def test_a_packed_run_resumes_to_the_same_end(start, tmp_path):
     settings = {"packed": "yes", "epochs": 2, "checkpoint_every": 3, "case_dropout": 0.2, "alpha": 1.0}
     whole = start(settings, dropout=0.1)
@@ -118,10 +129,10 @@ def test_other_encoders_read_a_packed_sentence_as_a_padded_one(kind):
     assert len(found) == 15
 
 
-def test_what_a_gpu_packs_by_itself(start, monkeypatch):
+def test_what_is_packed_by_itself(start, monkeypatch):
     """All but rows that are too short for a sentence, and bf16 on GPUs that FlashAttention does not know."""
     training = start()
-    assert not training._pack()  # on the CPU
+    assert training.packed and not start({"budget": training.shelf.longest - 1}).packed  # on the CPU
     training.accelerator = SimpleNamespace(device=torch.device("cuda"))
     for capability, precision, packs in (((9, 0), "bf16", True), ((7, 5), "bf16", False), ((7, 5), "fp32", True)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, it=capability: it)

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from rmlib.batches import Example, collate, encode
 from rmlib.errors import RmlibValueError
-from rmlib.shelf import Shelf, packs
+from rmlib.shelf import Shelf, fullest, packs
 
 relaxed = settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
 lengths_ = st.lists(st.integers(1, 80), max_size=120)
@@ -102,7 +102,11 @@ def test_packs_hold_every_sentence_once_and_no_more_than_fits(lengths, more, see
     assert groups == packs(list(lengths), size, seed, epoch)
     full = [sum(lengths[i] for i in group) for group in groups]
     assert max(full, default=0) - min(full, default=0) <= max(lengths, default=0)
-    assert len(packs(lengths, size, seed + 1, epoch + 1)) == len(groups)  # or an epoch would have another length
+    later = packs(lengths, size, seed + 1, epoch + 1)
+    assert len(later) == len(groups)  # or an epoch would have another length
+    if groups:
+        width = fullest(groups, lengths)
+        assert fullest(later, lengths) == width and max(full) <= width < max(full) + 8 and width % 8 == 0
 
 
 def test_packs_refuse_a_budget_below_the_longest_sentence():

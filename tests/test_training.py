@@ -14,6 +14,7 @@ from rmlib.encoder import new_tagger
 from rmlib.errors import RmlibValueError
 from rmlib.objective import RewardObjective
 from rmlib.rewards import REWARDS
+from rmlib.shelf import packs
 from rmlib.training import Training
 
 
@@ -34,9 +35,18 @@ def untimed(steps):
 # --- One step -------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_against_a_plain_loop(start):
-    """AdamW, decay on matrices, warm-up, clipping, everything: rewritten here in a few lines of torch."""
-    settings = {"epochs": 2, "alpha": 2.0, "lr": 0.01, "warmup": 0.25, "clip": 0.5, "weight_decay": 0.1}
+@pytest.mark.parametrize("packed", ["yes", "no"])
+def test_a_run_against_a_plain_loop(start, packed):
+    """AdamW, decay on matrices, warm-up, clipping, everything: rewritten here in a few lines of torch, which pads."""
+    settings = {
+        "packed": packed,
+        "epochs": 2,
+        "alpha": 2.0,
+        "lr": 0.01,
+        "warmup": 0.25,
+        "clip": 0.5,
+        "weight_decay": 0.1,
+    }
     training, copy = start(settings), start(settings)
     steps = list(training)
 
@@ -46,7 +56,8 @@ def test_a_run_against_a_plain_loop(start):
         [{"params": groups[0], "weight_decay": 0.1}, {"params": groups[1], "weight_decay": 0.0}], lr=0.01
     )
     lengths = [len(example.input_ids) for example in examples]
-    order = [group for epoch in (0, 1) for group in batches(lengths, 256, 0, epoch)]
+    cut = packs if packed == "yes" else batches
+    order = [group for epoch in (0, 1) for group in cut(lengths, 256, 0, epoch)]
     assert len(order) == len(steps) == len(training) > 8
     warm = round(0.25 * len(order))
     for number, (group, step) in enumerate(zip(order, steps, strict=True)):
@@ -117,7 +128,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(start, small, reward):
 
 def test_a_step_with_a_part_missing_takes_what_there_is(start):
     training = start({"budget": 300, "accumulate": 2})
-    order = batches(training.lengths, 300)
+    order = packs(training.lengths, 300)
     assert len(order) % 2 == 1 and training.steps_per_epoch == len(order) // 2 + 1
     inputs = collate([training.examples[i] for i in order[-1]])
     labels = inputs.pop("labels")

@@ -65,7 +65,7 @@ QUESTIONS = (
             Choice(
                 "One without the reward that copies what else the schedule changed, such as small first gradients.",
                 True,
-                "A schedule changes more than one thing. In this lesson more than half of the gain over α = 0 came "
+                "A schedule changes more than one thing. In this lesson about a third of the gain over α = 0 came "
                 "with small first gradients alone, without any reward; only what is left over can be the reward's.",
             ),
             Choice(

@@ -6,9 +6,9 @@ fine-tunes MiniLM on the first sentences of the newswire in eight ways, a few se
 data/results/partial.csv, a row a way. Each run has a process of its own, so that its memory is its own; each seed
 begins with another way, so that a machine that slows down for a minute favours nobody. Let nothing else run meanwhile.
 
-Where the weights themselves are trained, the learning rate is the kit's default. Adapters and a head alone want
-another one: theirs is chosen from `RATES` by the F1 on dev with the first seed. No way is tested on the best of its
-epochs: all are tested on the last, so that nothing but training is timed and measured.
+Batches are padded. Where the weights themselves are trained, the learning rate is the kit's default. Adapters and a
+head alone want another one: theirs is chosen from `RATES` by the F1 on dev with the first seed. No way is tested on the
+best of its epochs: all are tested on the last, so that nothing but training is timed and measured.
 
 Columns: "peak MB" is the largest resident memory of the process up to the last step, "start MB" the same before the
 first; the difference is what training itself takes (activations, gradients, the optimizer's state), at least.
@@ -91,7 +91,8 @@ def measure(sentences: int, epochs: int, seeds: int) -> list[dict]:
     runs: dict[str, list[dict]] = {name: [] for name in WAYS}
 
     def run(name: str, seed: int, lr: float) -> dict:
-        told = in_a_process_of_its_own(sentences, {"epochs": epochs, "seed": seed, "lr": lr} | WAYS[name])
+        settings = {"epochs": epochs, "seed": seed, "lr": lr, "packed": "no"} | WAYS[name]
+        told = in_a_process_of_its_own(sentences, settings)
         numbers = f"dev F1 {told['dev']:.3f}, {told['seconds']:.1f} s an epoch, {told['peak']:.0f} MB"
         print(f"{name}, seed {seed}, lr {lr:g}: {numbers}", file=sys.stderr, flush=True)
         return told

@@ -8,8 +8,9 @@ accept), five seeds, two epochs, soft F1 at alpha 1. The loops, from `tests.benc
 - plain: transformers.Trainer with transformers' own attention and torch's own dropout, and as many sentences a batch as
   the kit's batches have on average, so that the loops take as many steps; grouped by length, which is fast;
 - the same, shuffled: its default, with much padding;
-- the kit as it comes on a CPU: as many pieces a batch, grouped by length;
-- the kit with packed batches, as it comes on a GPU: as many pieces a batch, sentences of all lengths in each.
+- the kit as it comes, with packed batches: as many pieces a batch, sentences of all lengths in each;
+- the kit with padded batches: as many pieces a batch, grouped by length;
+- the same without dropout on the attention weights, which packed batches do not have either.
 
 On a CPU all compute in fp32, so that runs of several processors can stand in one table. All are tested on the last
 epoch, so that nothing is chosen. Cut off, the command goes on where it was. `--summary` prints the table of the README
@@ -23,6 +24,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from accelerate.state import AcceleratorState
+from transformers.models.bert.modeling_bert import BertSelfAttention
 from transformers.utils import logging
 
 from rmlib.batches import batches
@@ -42,12 +44,21 @@ def train_plain(tagger, examples, config, bf16, **more):
     return train_trainer(tagger, examples, config, bf16, batch=round(len(examples) / steps), **more)
 
 
+def train_without_attention_dropout(tagger, examples, config, bf16):
+    """`train_kit` with padded batches and no dropout on the attention weights; everywhere else it stays."""
+    for module in tagger.model.modules():
+        if isinstance(module, BertSelfAttention):
+            module.dropout.p = 0.0
+    return train_kit(tagger, examples, config, bf16, packed="no")
+
+
 PLAIN = "plain (Trainer)"
 LOOPS = {
     PLAIN: train_plain,
     f"{PLAIN}, shuffled": partial(train_plain, order="random"),
-    "the kit": partial(train_kit, packed="no"),
-    "the kit, packed": partial(train_kit, packed="yes"),
+    "the kit": partial(train_kit, packed="yes"),
+    "the kit, padded": partial(train_kit, packed="no"),
+    "the kit, padded, no attention dropout": train_without_attention_dropout,
 }
 CORPORA = {"newswire": newswire, "conll2003, 3000 sentences": partial(conll2003, accept_licence=True, limit=3000)}
 EPOCHS = 2
