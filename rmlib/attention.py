@@ -72,11 +72,13 @@ def packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Te
     """
     if query.is_cuda or torch.compiler.is_compiling():  # there a look at the lengths would stop the program
         return _packed(query, key, value, scaling, starts, longest)[None]
-    halves = starts.diff()[starts.diff() > 0].chunk(2)  # lengths; what comes after the last sentence has none
-    widths = [-(-int(lengths.max()) // STEP) * STEP for lengths in halves]
-    begins = [torch.nn.functional.pad(lengths.cumsum(0), (1, 0)) for lengths in halves]
-    parts = zip(*(x.split([int(one[-1]) for one in begins], 2) for x in (query, key, value)), strict=True)
-    found = [_packed(*part, scaling, *more) for part, more in zip(parts, zip(begins, widths, strict=True), strict=True)]
+    lengths, found = starts.diff(), []
+    halves = lengths[lengths > 0].chunk(2)  # what comes after the last sentence has none
+    sizes = [int(half.sum()) for half in halves]
+    for half, *part in zip(halves, *(x.split(sizes, 2) for x in (query, key, value)), strict=True):
+        begins = nn.functional.pad(half.cumsum(0), (1, 0))
+        width = -(-int(half.max()) // STEP) * STEP
+        found.append(_packed(*part, scaling, begins, width))
     return torch.cat(found)[None]
 
 
