@@ -180,7 +180,6 @@ def spans(tags: Tensor) -> tuple[Tensor, Tensor]:
     kind = (tags + 1) // 2  # O is 0, B-X and I-X are the same
     goes_on = (tags > 0) & (tags % 2 == 0)
     goes_on[..., 1:] &= kind[..., 1:] == kind[..., :-1]
-    goes_on[..., 0] = False
     words = tags.shape[-1]
     stops = torch.where(goes_on, words, torch.arange(words, device=tags.device))  # a new stretch begins here
     nearest = stops.flip(-1).cummin(-1).values.flip(-1)  # at this word or after it

@@ -69,6 +69,16 @@ def hard_metric(name: str, y, y_hat, classes: int) -> float:
     pytest.fail(f"tell this test which metric of scikit-learn belongs to {name!r}")
 
 
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_autograd_goes_through_every_term(name):
+    """First and second derivatives against finite differences: no term is detached or differentiated by hand."""
+    z, y = batch(5, items=6, classes=3)
+    y[:3] = torch.tensor([0, 1, 2])
+    z = z.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: REWARDS[name].function(z, y, 0), z)
+    assert torch.autograd.gradgradcheck(lambda z: REWARDS[name].function(z, y, 0), z)
+
+
 @pytest.mark.parametrize("name", [name for name in DIFFERENTIABLE if name != "smooth_ap"])  # it needs a ranking
 def test_sure_logits_score_as_scikit_learn_does(name):
     for seed in range(50):

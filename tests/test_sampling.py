@@ -237,16 +237,19 @@ def test_draws_are_from_the_model():
     assert here.equal(draw(z, 5))
 
 
-def test_minimum_risk_by_hand():
-    """Probabilities renormalised over the distinct samples (Shen et al. 2016)."""
-    log_pi = tensor([0.1, 0.1, 0.3, 0.2]).log()[:, None].requires_grad_()
-    sampled = tensor([[[0, 1]], [[0, 1]], [[1, 1]], [[2, 0]]])
-    rewards = tensor([0.5, 0.5, 1.0, 0.0])[:, None]
-    risk = sampling.minimum_risk(log_pi, sampled, rewards)
-    assert risk.item() == pytest.approx((0.1 * 0.5 + 0.3 * 1.0) / 0.6)
-    slope = gradient(risk, log_pi)[:, 0]
-    q = tensor([1, 0, 3, 2]) / 6
-    torch.testing.assert_close(slope, q * (rewards[:, 0] - risk.item()))
+@pytest.mark.parametrize("order", ["aabc", "abbc", "abcb", "abcc", "aaab", "bcaba"])  # where the duplicates stand
+def test_minimum_risk_by_hand(order):
+    """Probabilities renormalised over the distinct samples (Shen et al. 2016); a duplicate has no weight."""
+    probability = {"a": 0.1, "b": 0.3, "c": 0.2}
+    reward = {"a": 0.5, "b": 1.0, "c": 0.0}
+    labelling = {"a": [0, 1], "b": [1, 1], "c": [2, 0]}
+    log_pi = tensor([probability[k] for k in order]).log()[:, None].requires_grad_()
+    rewards = tensor([reward[k] for k in order])[:, None]
+    risk = sampling.minimum_risk(log_pi, tensor([[labelling[k]] for k in order]), rewards)
+    total = sum(probability[k] for k in set(order))
+    assert risk.item() == pytest.approx(sum(probability[k] * reward[k] for k in set(order)) / total)
+    q = tensor([probability[k] / total if k not in order[:i] else 0.0 for i, k in enumerate(order)])
+    torch.testing.assert_close(gradient(risk, log_pi)[:, 0], q * (rewards[:, 0] - risk.item()))
 
 
 def test_minimum_risk_climbs():
