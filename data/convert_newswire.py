@@ -14,7 +14,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from rmlib.corpora import CONLL_TYPES, CorpusError, Sentence, entities, newswire, read_conll
+from rmlib.text.conll import CONLL_TYPES, CorpusError, Sentence, entities, read_conll
+from rmlib.text.corpora import newswire
 
 OUT = Path(__file__).parent / "newswire"
 SHARES = {"train": (0.0, 0.7), "dev": (0.7, 0.8), "test": (0.8, 1.0)}

@@ -9,8 +9,10 @@ first, in runs/.
 import sys
 from pathlib import Path
 
-from rmlib import corpora, plots, runs
-from rmlib.config import Config
+from rmlib.plots import figures
+from rmlib.text import corpora
+from rmlib.training import runs
+from rmlib.training.config import Config
 
 folders = [Path(name) for name in sys.argv[1:]] or [Path("runs") / f"newswire-soft_f1-alpha{a}-seed0" for a in (0, 1)]
 for alpha, folder in enumerate(folders):
@@ -18,6 +20,6 @@ for alpha, folder in enumerate(folders):
         runs.train_tagger(corpora.newswire(), Config(alpha=float(alpha)), out=folder)
 histories = {f"α = {alpha}": runs.read_history(folder / "history.csv") for alpha, folder in enumerate(folders)}
 target = Path(__file__).parent / "results" / "learning_curves.png"
-figure = plots.learning_curves(histories)
+figure = figures.learning_curves(histories)
 figure.savefig(target, dpi=110)
 print(target.name, figure.get_label(), sep=": ")

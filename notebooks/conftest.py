@@ -11,11 +11,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def prepare() -> None:
     """Fetch and compute beforehand what is kept from then on. The cell that comes to it first would show a progress
     bar, which its stored output, made when all was there, does not have."""
-    from rmlib import assets, sentiment
+    from rmlib.text import downloads
+    from rmlib.studies import sentiment_data
 
     for name in ("minilm", "tweets"):
-        assets.fetch(name, progress=False)
-    sentiment.everything()
+        downloads.fetch(name, progress=False)
+    sentiment_data.everything()
 
 
 def pytest_runtest_setup(item) -> None:

@@ -1,5 +1,5 @@
 """`python -m rmlib`, and so also `accelerate launch -m rmlib train …`."""
 
-from .cli import main
+from rmlib.cli import main
 
 main()

@@ -3,23 +3,18 @@
 What a command needs is imported inside it, so that help is quick.
 """
 
-import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .errors import RmlibError
+from rmlib.classroom.jupyter import _serve
+from rmlib.errors import RmlibError
 
 LESSON_ASSETS = ("minilm", "tweets")
-FIRST_LESSON = "00_start_here.ipynb"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-NOT_IN_THE_PAGE = ("@jupyter/nbgrader", "@jupyter-notebook/lab-extension")
-NOT_IN_THE_SERVER = ("notebook", "nbgrader.server_extensions.formgrader", "nbgrader.server_extensions.course_list")
-NOT_IN_THE_SERVER += ("nbgrader.server_extensions.assignment_list", "nbgrader.server_extensions.validate_assignment")
 
 LOST = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "c10d")  # of a lost process
 
@@ -64,7 +59,7 @@ def lab(
     # memory for frames then grows and shrinks at every call).
     import nbformat  # noqa: F401
 
-    from .assets import AssetError, fetch
+    from rmlib.text.downloads import AssetError, fetch
 
     folder = _make_workbook(notebooks, workbook, solutions)  # before the download: mistakes show at once
     for name in LESSON_ASSETS:
@@ -90,8 +85,8 @@ def workbook_command(
     if nbgrader is None:
         _make_workbook(notebooks, folder, solutions)
         return
-    from .course import make_course, next_steps
-    from .workbook import places
+    from rmlib.classroom.nbgrader_course import make_course, next_steps
+    from rmlib.classroom.workbook import places
 
     if folder or solutions:
         raise RmlibError("--nbgrader makes a course, not a workbook; leave DIR and --solutions out")
@@ -109,7 +104,7 @@ def fetch_command(
     ] = None,
 ) -> None:
     """Fetch the models and texts into the cache, once; afterwards everything works offline."""
-    from .assets import ASSETS, fetch, fetch_all
+    from rmlib.text.downloads import ASSETS, fetch, fetch_all
 
     accepted = accept_licence or []
     if not names:
@@ -152,7 +147,7 @@ def train_command(
     """Fine-tune a BERT to find names. A run that was cut off goes on when the same command is given again."""
     from dataclasses import replace
 
-    from .config import Config
+    from rmlib.training.config import Config
 
     config = Config(  # checked before anything slow begins
         alpha=alpha,
@@ -175,8 +170,8 @@ def train_command(
     )
     from accelerate import PartialState
 
-    from .corpora import load
-    from .runs import train_tagger
+    from rmlib.text.corpora import load
+    from rmlib.training.runs import train_tagger
 
     if limit is not None and limit < 1:
         raise RmlibError(f"limit is {limit}; expected 1 or more")
@@ -209,8 +204,9 @@ def predict_command(
     model: Annotated[Path, typer.Option(help="A folder that rmlib train wrote.")],
 ) -> None:
     """Find names in a text with a trained tagger: one entity a line, type and words."""
-    from .corpora import entities, split_words
-    from .encoder import load_tagger
+    from rmlib.models.encoder import load_tagger
+    from rmlib.text.conll import entities
+    from rmlib.text.word_split import split_words
 
     words = split_words(text)
     if not words:
@@ -234,8 +230,9 @@ def study_command(
     ] = None,
 ) -> None:
     """Fill the table of a study. A study that was cut off goes on when the same command is given again."""
-    from .corpora import data_dir, load
-    from .studies import fill, find_study
+    from rmlib.studies.registry import find_study
+    from rmlib.studies.table import fill
+    from rmlib.text.corpora import data_dir, load
 
     options = {"corpus": corpus} if name == "ner" else {}
     if not options and corpus != "newswire":
@@ -248,7 +245,7 @@ def study_command(
 
 
 def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: bool) -> Path:
-    from .workbook import make_workbook, places
+    from rmlib.classroom.workbook import make_workbook, places
 
     if notebooks is None or workbook is None:
         lessons, place = places()
@@ -256,45 +253,3 @@ def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: boo
     workbook = workbook.resolve()
     print(f"{workbook}: {make_workbook(notebooks, workbook, solutions)}", flush=True)
     return workbook
-
-
-def _serve(folder: Path, prefix: str, browser: bool, port: int, ip: str, allow_root: bool) -> None:
-    """Run JupyterLab on the workbook in this very process (no child to orphan) until it is told to stop."""
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyterlab.labapp import LabApp
-
-    from .workbook import write_atomically
-
-    settings = folder / ".rmlib"
-    # All searched before the user's own folders, which stay as they are. The first turns off the question about
-    # news, and nbgrader's menu and Notebook's buttons, which come with the package nbgrader and which a learner has no
-    # use for; the second their halves in the server, which miss a course and say so; the third makes "Python 3" this
-    # Python even where the user has registered another one by that name.
-    page = dict.fromkeys(("@jupyterlab/apputils-extension:announcements", *NOT_IN_THE_PAGE), True)
-    written = {
-        "labconfig/page_config.json": {"disabledExtensions": page},
-        "jupyter_server_config.json": {"ServerApp": {"jpserver_extensions": dict.fromkeys(NOT_IN_THE_SERVER, False)}},
-        "kernels/python3/kernel.json": get_kernel_dict(),
-    }
-    for name, content in written.items():
-        write_atomically(settings / name, json.dumps(content, indent=1).encode())
-    for variable in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):
-        others = os.environ.get(variable)
-        os.environ[variable] = os.pathsep.join([str(settings), *([others] if others else [])])
-
-    first = prefix + FIRST_LESSON
-    arguments = [
-        f"--ServerApp.root_dir={folder}",
-        f"--ServerApp.ip={ip}",
-        f"--ServerApp.port={port}",
-        f"--ServerApp.open_browser={browser}",
-        f"--ServerApp.allow_root={allow_root}",
-        f"--LabApp.default_url=/lab/tree/{first}" if (folder / first).exists() else "--LabApp.default_url=/lab",
-        f"--LabApp.workspaces_dir={settings / 'workspaces'}",  # open tabs are remembered per workbook
-        "--Application.log_level=WARN",  # leaves the address to open
-    ]
-    server = LabApp.initialize_server(argv=arguments)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Without a terminal to ask on, and on Windows, Jupyter would leave its kernels and files behind on Ctrl-C.
-        signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
-    server.start()

@@ -2,7 +2,7 @@
 
 import os
 
-from .errors import RmlibValueError
+from rmlib.errors import RmlibValueError
 
 PROFILES = ("quick", "class", "full")
 

@@ -13,9 +13,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 @pytest.fixture(scope="session")
 def minilm() -> Path:
     """The folder of the real MiniLM."""
-    from rmlib import assets
+    from rmlib.text import downloads
 
-    return assets.fetch("minilm", progress=False)
+    return downloads.fetch("minilm", progress=False)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def tiny(minilm, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small():
     """48 sentences of the newswire to train on and 16 each for dev and test, none longer than 30 words."""
-    from rmlib import corpora
+    from rmlib.text import corpora
 
     whole = corpora.newswire()
     train, dev, test = (
@@ -64,9 +64,9 @@ def small_folder(small, tmp_path_factory) -> Path:
 def start(tiny, small):
     """Makes a fresh run of one epoch on the small corpus: `start(settings, dropout=..., sentences=..., score=...)`.
     Nothing is drawn and nothing frozen or stopped early unless the settings say so."""
-    from rmlib.config import Config
-    from rmlib.encoder import new_tagger
-    from rmlib.training import Training
+    from rmlib.models.encoder import new_tagger
+    from rmlib.training.config import Config
+    from rmlib.training.loop import Training
 
     plain = {"epochs": 1, "budget": 256, "case_dropout": 0.0, "freeze": "none", "patience": 0, "precision": "fp32"}
 

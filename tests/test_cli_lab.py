@@ -15,10 +15,10 @@ import nbformat
 import pytest
 from browser.driver import running_lab
 from jupyter_client.blocking import BlockingKernelClient
-from made_up import write_made_up
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rmlib.assets import AssetError, fetch
+from rmlib.text.downloads import AssetError, fetch
+from tests.classroom.made_up_lesson import write_made_up
 
 RMLIB = [sys.executable, "-c", "from rmlib.cli import main; main()"]
 DEAD_END = "http://127.0.0.1:9/"  # nothing answers here: as good as no connection

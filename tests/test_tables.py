@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rmlib.bootstrap import over_seeds
-from rmlib.corpora import data_dir
+from rmlib.studies.bootstrap import over_seeds
+from rmlib.text.corpora import data_dir
 from tests.benchmarks.quality import PLAIN, summary
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf8")

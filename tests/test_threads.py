@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from rmlib.threads import one_thread, usual_threads
+from rmlib.determinism import one_thread, usual_threads
 
 
 @pytest.fixture(autouse=True)

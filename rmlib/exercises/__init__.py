@@ -1,6 +1,6 @@
 """The checks behind the exercises, one file a lesson.
 
-from rmlib.exercises.lesson01 import check
+from rmlib.exercises.two_part_loss.exercises import check
 
 check.q1(bce_from_logits)     # correct, not yet, or not attempted, and why
 check.q1.hint()               # the first hint, then the second

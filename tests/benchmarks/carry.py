@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from rmlib import assets
+from rmlib.text import downloads
 
 
 def carry(folder: Path) -> int:
     """Write the encoder; returns its size in bytes. It loads like any other: the weights become 32-bit numbers again,
     rounded to 8 bits of precision."""
-    home = assets.fetch("minilm")
+    home = downloads.fetch("minilm")
     folder.mkdir(parents=True, exist_ok=True)
     for file in home.iterdir():
         if file.suffix in (".json", ".txt"):

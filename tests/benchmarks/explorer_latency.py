@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.explorer_latency [NAME ...] [--shots FOLDER]
 
-prints a table and writes data/results/explorer_latency.csv. NAMEs are classes of `rmlib.explorers`; left out, all.
+prints a table and writes data/results/explorer_latency.csv. NAMEs are classes of `rmlib.widgets`; left out, all.
 
 30 moves of the first slider by the arrow keys, a pause after each. The page itself takes the time, from the keydown
 event to the moment when an image with another source stands in the output and is decoded. The usual idiom is
@@ -31,20 +31,20 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-import rmlib.explorers
-from rmlib.explorers.base import Explorer
+import rmlib.widgets
+from rmlib.widgets.framework.explorer import Explorer
 from tests.browser.driver import open_notebook, run_all, running_lab
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "explorer_latency.csv"
 WARM_UP, TURNS, MOVES, PAUSE = 3, 3, 10, 250  # moves first and not counted; turns of that many moves; ms after a move
-KIT = "from rmlib.explorers import {name}\nexplorer = {name}()\nexplorer.widget"
+KIT = "from rmlib.widgets import {name}\nexplorer = {name}()\nexplorer.widget"
 USUAL = """import importlib
 from types import SimpleNamespace
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
-import rmlib.plots
-from rmlib.explorers import {name}
+import rmlib.plots.figures
+from rmlib.widgets import {name}
 
 def pyplot_figure(width=7.0, height=3.5, rows=1, columns=1, margins=None):
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout=None if margins else "constrained")
@@ -56,7 +56,7 @@ def pyplot_figure(width=7.0, height=3.5, rows=1, columns=1, margins=None):
 
 explorer = {name}()
 module = importlib.import_module(type(explorer).__module__)
-rmlib.plots.new_figure = module.new_figure = pyplot_figure
+rmlib.plots.figures.new_figure = module.new_figure = pyplot_figure
 name, slider = next((name, one) for name, one in explorer._controls.items() if "Slider" in type(one).__name__)
 stops, state = slider.options, vars(explorer.state)
 
@@ -110,7 +110,7 @@ class Keys:
 
 def names() -> list[str]:
     """The explorers of the kit that have a picture and can be made of nothing."""
-    found = vars(rmlib.explorers).items()
+    found = vars(rmlib.widgets).items()
     pictured = [one for _, one in found if inspect.isclass(one) and issubclass(one, Explorer)]
     needs = lambda one: [p for p in inspect.signature(one).parameters.values() if p.default is p.empty]  # noqa: E731
     return sorted(one.__name__ for one in pictured if not needs(one))

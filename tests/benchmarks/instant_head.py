@@ -19,11 +19,11 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from tqdm.auto import tqdm
 
-from rmlib.explorers.base import ALPHAS
-from rmlib.explorers.instant_head import newswire_features
-from rmlib.features import judge
-from rmlib.heads import Head
-from rmlib.rewards import REWARDS
+from rmlib.loss.rewards import REWARDS
+from rmlib.models.frozen_features import judge
+from rmlib.models.linear_head import Head
+from rmlib.widgets.framework.explorer import ALPHAS
+from rmlib.widgets.instant_head.widget import newswire_features
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "instant_head.csv"
 MOVES, FITS = 30, 3

@@ -31,7 +31,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-from rmlib.explorers.base import ALPHAS, stop_name
+from rmlib.widgets.framework.explorer import ALPHAS, stop_name
 from tests.benchmarks.explorer_latency import opened
 from tests.browser.driver import running_lab
 
@@ -41,12 +41,12 @@ STRETCH, TURNS = 20, 5  # steps; stretches that are watched, each between two th
 LAB = """import json, threading, time
 from pathlib import Path
 from rmlib import corpora
-from rmlib.config import Config
-from rmlib.encoder import new_tagger
-from rmlib.explorers import LiveTraining
-from rmlib.live import Live
-from rmlib.training import Training
-from rmlib.watch import Watch
+from rmlib.training.config import Config
+from rmlib.models.encoder import new_tagger
+from rmlib.widgets import LiveTraining
+from rmlib.training.live import Live
+from rmlib.training.loop import Training
+from rmlib.training.dev_monitor import Watch
 
 corpus = corpora.newswire()
 tagger = new_tagger(corpus.tags)

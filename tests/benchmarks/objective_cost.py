@@ -18,11 +18,11 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import trange
 
 from rmlib import RewardObjective
-from rmlib.config import Config
-from rmlib.corpora import newswire
-from rmlib.encoder import new_tagger
-from rmlib.rewards import REWARDS
-from rmlib.training import Training
+from rmlib.loss.rewards import REWARDS
+from rmlib.models.encoder import new_tagger
+from rmlib.text.corpora import newswire
+from rmlib.training.config import Config
+from rmlib.training.loop import Training
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "objective_cost.csv"
 ROUNDS, TURNS = 40, 5

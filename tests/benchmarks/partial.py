@@ -26,9 +26,9 @@ from pathlib import Path
 
 import torch
 
-from rmlib.config import Config
-from rmlib.corpora import data_dir, newswire
-from rmlib.runs import versions
+from rmlib.text.corpora import data_dir, newswire
+from rmlib.training.config import Config
+from rmlib.training.runs import versions
 
 ROOT = Path(__file__).parents[2]
 RATES = (5e-4, 1e-3, 2e-3, 5e-3)
@@ -53,10 +53,10 @@ def one(sentences: int, settings: dict) -> dict:
     import peft  # noqa: F401  (in every run, so that its code counts in all of them or in none)
     from transformers.utils import logging
 
-    from rmlib.encoder import new_tagger
-    from rmlib.lora import merge_lora
-    from rmlib.runs import evaluate
-    from rmlib.training import Training
+    from rmlib.models.encoder import new_tagger
+    from rmlib.models.lora import merge_lora
+    from rmlib.training.loop import Training
+    from rmlib.training.runs import evaluate
 
     logging.set_verbosity_error()
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)  # noqa: E731

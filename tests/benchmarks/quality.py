@@ -27,13 +27,14 @@ from accelerate.state import AcceleratorState
 from transformers.models.bert.modeling_bert import BertSelfAttention
 from transformers.utils import logging
 
-from rmlib.batches import batches
-from rmlib.bootstrap import over_seeds
-from rmlib.config import Config, pick_precision
-from rmlib.corpora import conll2003, data_dir, newswire
-from rmlib.encoder import new_tagger
-from rmlib.runs import evaluate
-from rmlib.studies import Study, fill, read
+from rmlib.models.encoder import new_tagger
+from rmlib.studies.bootstrap import over_seeds
+from rmlib.studies.table import Study, fill, read
+from rmlib.text.batches import batches
+from rmlib.text.corpora import conll2003, data_dir, newswire
+from rmlib.training.config import Config
+from rmlib.training.runs import evaluate
+from rmlib.training.setup import pick_precision
 
 from .speed import DEVICE, as_transformers_makes_it, markdown, train_kit, train_trainer
 

@@ -52,15 +52,17 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from rmlib.attention import use_attention
-from rmlib.batches import batches, collate
-from rmlib.config import Config, pick_precision
-from rmlib.corpora import Corpus, data_dir, newswire
-from rmlib.dropout import use_quick_dropout
-from rmlib.encoder import Tagger, add_case_channel, encoder_layers, freeze, new_tagger
-from rmlib.objective import RewardObjective
-from rmlib.runs import evaluate, versions
-from rmlib.training import Training
+from rmlib.loss.objective import RewardObjective
+from rmlib.models.attention import use_attention
+from rmlib.models.dropout import use_quick_dropout
+from rmlib.models.encoder import Tagger, add_case_channel, encoder_layers, freeze, new_tagger
+from rmlib.text.batches import batches
+from rmlib.text.corpora import Corpus, data_dir, newswire
+from rmlib.training.config import Config
+from rmlib.training.loop import Training
+from rmlib.training.runs import evaluate, versions
+from rmlib.training.setup import pick_precision
+from tests.text.padding import collate
 
 WIDTH, ARTICLE_BATCH = 128, 16  # the article's
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

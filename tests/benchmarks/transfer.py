@@ -12,8 +12,9 @@ import random
 import sys
 from pathlib import Path
 
-from rmlib import corpora, runs
-from rmlib.config import Config
+from rmlib.text import corpora
+from rmlib.training import runs
+from rmlib.training.config import Config
 
 VOLUMES = {"first volume": range(5), "second volume": range(5, 10)}  # the documents, in the order of the files
 COLUMNS = ["split", "trained on", "tested on", "seed", "f1", "precision", "recall", "train sentences"]

@@ -9,8 +9,9 @@ import shutil
 
 import nbformat
 import pytest
-from driver import running_lab
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tests.browser.driver import running_lab
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]

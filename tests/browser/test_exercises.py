@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from driver import open_notebook, running_lab
 from playwright.sync_api import expect
 
-from rmlib.workbook import places
+from rmlib.classroom.workbook import places
+from tests.browser.driver import open_notebook, running_lab
 
 LESSONS = [path for path in sorted(places()[0].glob("*.ipynb")) if '"q1-check"' in path.read_text(encoding="utf8")]
 SHOTS = os.environ.get("RMLIB_SHOTS")  # a folder for pictures of what the learner sees

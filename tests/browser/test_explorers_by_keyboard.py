@@ -4,23 +4,23 @@ import inspect
 
 import nbformat
 import pytest
-from driver import move, open_notebook, run_all, running_lab
 from nbformat.v4 import new_code_cell, new_notebook
 
-import rmlib.explorers
-from rmlib.explorers.base import Explorer
+import rmlib.widgets
+from rmlib.widgets.framework.explorer import Explorer
+from tests.browser.driver import move, open_notebook, run_all, running_lab
 
 PICTURED = [  # those that can be made of nothing; the others have tests of their own
     name
-    for name, one in vars(rmlib.explorers).items()
+    for name, one in vars(rmlib.widgets).items()
     if inspect.isclass(one)
     and issubclass(one, Explorer)
     and not any(p.default is p.empty for p in inspect.signature(one).parameters.values())
 ]
 # What takes long the first time on a machine, before anything is looked at.
-READY = "from rmlib import sentiment\nfrom rmlib.explorers import instant_head\n"
-READY += "sentiment.everything(), instant_head.newswire_features();"
-NASTY = "import rmlib.explorers\nrmlib.explorers.EntityViewer([['<script>document.title=\\'gone\\'</script>', 'Rose'], "
+READY = "from rmlib.studies import sentiment_data\nfrom rmlib.widgets.instant_head.widget import newswire_features\n"
+READY += "sentiment_data.everything(), newswire_features();"
+NASTY = "import rmlib.widgets\nrmlib.widgets.EntityViewer([['<script>document.title=\\'gone\\'</script>', 'Rose'], "
 NASTY += "['Paris']], {'gold': [['O', 'B-PER'], ['B-LOC']], 'found': [['O', 'O'], ['B-ORG']]}).widget"
 
 OTHER = """([cell, alt]) => {
@@ -36,7 +36,7 @@ def page(browser, tmp_path_factory):
     """One notebook that shows all of them, the entity viewer first, open and run."""
     folder = tmp_path_factory.mktemp("explorers")
     (folder / "notebooks").mkdir()
-    sources = [f"{READY}\n{NASTY}", *(f"rmlib.explorers.{name}().widget" for name in PICTURED)]
+    sources = [f"{READY}\n{NASTY}", *(f"rmlib.widgets.{name}().widget" for name in PICTURED)]
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     nbformat.write(notebook, folder / "notebooks" / "explorers.ipynb")
     with running_lab(folder, "--notebooks", str(folder / "notebooks")) as lab:

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from driver import open_notebook, run_all, wait_until_ready
+
+from tests.browser.driver import open_notebook, run_all, wait_until_ready
 
 FIRST = "00_start_here.ipynb"
 

@@ -5,10 +5,10 @@ import shutil
 import time
 
 import pytest
-from driver import CONTROLS, move, open_notebook, run_all, running_lab
 from playwright.sync_api import expect
 
-from rmlib.workbook import places
+from rmlib.classroom.workbook import places
+from tests.browser.driver import CONTROLS, move, open_notebook, run_all, running_lab
 
 LESSONS = sorted(places()[0].glob("*.ipynb"))
 assert LESSONS
@@ -70,7 +70,7 @@ def try_widget(page, number: int) -> None:
     cell.scroll_into_view_if_needed()
     cell.locator(".jupyter-widgets").first.wait_for(timeout=30_000)
     controls = cell.locator(CONTROLS)
-    # Progress bars have none, nor has the handshake, which the browser answers without a reader.
+    # Progress bars have none, nor has `check_widgets`, which the browser answers without a reader.
     controls.or_(cell.locator(".widget-hprogress")).or_(cell.get_by_text("[OK]")).first.wait_for(timeout=60_000)
     settled(page, cell)  # by then all of them are there
     for control in controls.all():

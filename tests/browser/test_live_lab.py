@@ -8,19 +8,20 @@ import urllib.request
 
 import nbformat
 import pytest
-from driver import open_notebook, run_all, running_lab, wait_until_ready
 from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.browser.driver import open_notebook, run_all, running_lab, wait_until_ready
 
 NAME = "live.ipynb"
 SETUP = """import json, os, time
 from rmlib import corpora
-from rmlib.config import Config
-from rmlib.corpora import Sentence
-from rmlib.encoder import new_tagger
-from rmlib.explorers import LiveTraining
-from rmlib.live import Live, reopen
-from rmlib.training import Training
-from rmlib.watch import Watch
+from rmlib.training.config import Config
+from rmlib.text.conll import Sentence
+from rmlib.models.encoder import new_tagger
+from rmlib.widgets import LiveTraining
+from rmlib.training.live import Live, reopen
+from rmlib.training.loop import Training
+from rmlib.training.dev_monitor import Watch
 
 def make(name):
     corpus = corpora.newswire()

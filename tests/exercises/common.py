@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rmlib.exercises.checking import Check, judge
+from rmlib.exercises.framework.exercise import Check, judge
 
 
 def accepted(check: Check, answer) -> None:

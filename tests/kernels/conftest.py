@@ -11,7 +11,8 @@ import sys
 from importlib import metadata
 
 import pytest
-from kernel_driver import Kernel
+
+from tests.kernels.kernel_driver import Kernel
 
 OLDER = ("6.30", "7.0")  # installed into folders of their own, beside the one that is here
 MODES = [("6.30", "no sub-shell"), *((v, mode) for v in ("7.0", "installed") for mode in ("no sub-shell", "sub-shell"))]
@@ -23,11 +24,11 @@ SET_UP = """
 import math, threading, time
 import ipykernel, ipywidgets
 from rmlib import corpora
-from rmlib.config import Config
-from rmlib.encoder import new_tagger
-from rmlib.explorers import LiveTraining, LossExplorer
-from rmlib.live import Live
-from rmlib.training import Training
+from rmlib.training.config import Config
+from rmlib.models.encoder import new_tagger
+from rmlib.widgets import LiveTraining, LossExplorer
+from rmlib.training.live import Live
+from rmlib.training.loop import Training
 
 corpus = corpora.load({small!r})
 

@@ -8,7 +8,8 @@ import time
 
 import psutil
 import pytest
-from kernel_driver import Kernel
+
+from tests.kernels.kernel_driver import Kernel
 
 # Cells that keep the main shell busy until the move is heard, or for a second or two; `early` says if it was.
 BUSY = {

@@ -4,8 +4,9 @@ import json
 
 import nbformat
 import pytest
-from execute import LARGEST, PLACEHOLDER, WIDGET_VIEW, Unfit, clean, main
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tests.notebooks.execute import LARGEST, PLACEHOLDER, WIDGET_VIEW, Unfit, clean, main
 
 PNG = {"image/png": "iVBORw0KGgo=", "text/html": '<img alt="a">', "text/plain": "a"}
 

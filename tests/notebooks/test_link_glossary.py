@@ -4,8 +4,9 @@ import json
 import shutil
 
 import pytest
-from link_glossary import NOTEBOOKS, linked, main, place, slug, terms, with_anchors
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tests.notebooks.link_glossary import NOTEBOOKS, linked, main, place, slug, terms, with_anchors
 
 GLOSSARY = """# Glossary
 

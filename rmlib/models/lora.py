@@ -1,0 +1,68 @@
+"""What trains: all weights, some of them (`encoder.freeze`), or small adapters beside them (LoRA).
+
+Hu et al., "LoRA: Low-rank adaptation of large language models", ICLR 2022: a linear layer W x + b becomes
+W x + b + s B A x, where W and b stay as they are and only A, (rank, inputs), and B, (outputs, rank), are trained.
+Afterwards s B A is added to W, and the model is as large and as fast as before.
+"""
+
+from torch import nn
+
+from rmlib.determinism import seeded
+from rmlib.errors import RmlibValueError
+
+from .encoder import encoder_layers, freeze
+
+SCALE = 2.0  # s, which the paper writes as alpha / r: the same for every rank, so that learning rates carry over
+
+
+def add_lora(model: nn.Module, rank: int, seed: int = 0) -> int:
+    """Put an adapter beside every linear layer inside the encoder's layers: attention and feed-forward.
+
+    The adapters, the head and the case channel (`encoder.add_case_channel`) train, all else is frozen. B begins at 0,
+    so that the model computes at first what it did before.
+
+    Args:
+        model: of transformers; changed in place. It keeps its class and the names of its modules.
+        rank: from 1 to the smallest number of inputs or outputs of these layers.
+        seed: of A.
+
+    Returns:
+        how many parameters train.
+
+    Raises:
+        RmlibValueError: a rank out of its range, or a model that has adapters already.
+    """
+    from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds, and few runs need it
+
+    if rank_of(model):
+        raise RmlibValueError(f"the model has adapters of rank {rank_of(model)} already; call merge_lora first")
+    inside = {id(module) for module in encoder_layers(model).modules() if isinstance(module, nn.Linear)}
+    linear = {name: module for name, module in model.named_modules() if id(module) in inside}
+    largest = min(min(module.weight.shape) for module in linear.values())
+    if not (1 <= rank <= largest and rank == int(rank)):
+        raise RmlibValueError(f"lora is {rank}; expected a rank (a whole number) from 1 to {largest} here")
+    with seeded(seed):
+        settings = LoraConfig(r=int(rank), lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=list(linear))
+        inject_adapter_in_model(settings, model)
+    return freeze(model, "none")
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Fold the adapters into the weights, W + s B A, and put plain linear layers back, in place. All weights can be
+    trained again. A model without adapters stays as it is."""
+    adapted = _adapted(model)
+    for name, module in adapted.items():
+        module.merge()
+        model.set_submodule(name, module.get_base_layer())
+    if adapted:
+        del model.peft_config
+        model.requires_grad_(True)
+
+
+def rank_of(model: nn.Module) -> int:
+    """The rank of a model's adapters; 0 if it has none."""
+    return next((module.r["default"] for module in _adapted(model).values()), 0)
+
+
+def _adapted(model: nn.Module) -> dict[str, nn.Module]:
+    return {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}

@@ -1,0 +1,1 @@
+"""Figures with alt texts, in colours that colour-blind readers can tell apart."""

@@ -1,0 +1,1 @@
+"""Studies over many seeds: their runs, their tables and their statistics."""

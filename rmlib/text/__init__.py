@@ -1,0 +1,1 @@
+"""Text and labels: downloads, corpora, subword tokens, batches, decoding and metrics."""

@@ -1,0 +1,160 @@
+"""Labelled text by name: the newswire that comes with the kit, CoNLL-2003, your own files, and rated tweets."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rmlib.errors import nearest
+
+from . import downloads
+from .conll import CONLL_TYPES, CorpusError, Sentence, finish, read_conll, read_text, short
+
+SPLITS = {"train": ["train"], "dev": ["dev", "valid", "testa"], "test": ["test", "testb"]}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Three lists of sentences: to train on, to choose settings on (dev), and to report on once (test)."""
+
+    name: str
+    train: list[Sentence]
+    dev: list[Sentence]
+    test: list[Sentence]
+
+    @cached_property
+    def tags(self) -> list[str]:
+        """The tag set of all three splits, "O" first, then PER, ORG, LOC, MISC, then other types by alphabet; as it was
+        when it was first asked for."""
+        everything = (self.train, self.dev, self.test)
+        found = {tag[2:] for split in everything for sentence in split for tag in sentence.tags if tag != "O"}
+        types = [t for t in CONLL_TYPES if t in found] + sorted(found - set(CONLL_TYPES))
+        return ["O"] + [f"{mark}-{t}" for t in types for mark in "BI"]
+
+
+def data_dir() -> Path:
+    """The folder with the kit's own data: `data` in a checkout, or the copy inside an installed package."""
+    package = Path(__file__).parents[1]
+    checkout = package.parent / "data"
+    return checkout if (checkout / "newswire").is_dir() else package / "data"
+
+
+def newswire() -> Corpus:
+    """The newswire written for this kit: about 2,900 sentences, split 70/10/20; data/README.md describes it."""
+    return _from_folder(data_dir() / "newswire", "newswire", types=CONLL_TYPES)
+
+
+def conll2003(path=None, accept_licence=False, limit=None, hub=None) -> Corpus:
+    """CoNLL-2003 English: 14,041 / 3,250 / 3,453 sentences (Tjong Kim Sang and De Meulder, CoNLL 2003).
+
+    Its Reuters text is licensed for research only; fetching it takes accept_licence=True.
+
+    Args:
+        path: a folder with your own copy; None takes the kit's asset.
+        limit: keep only the first `limit` (1 or more) training sentences.
+        hub: a data set on the model hub in the T-NER layout, such as "tner/conll2003".
+
+    Raises:
+        CorpusError: both path and hub are given, limit is not 1 or more, or a file cannot be used.
+        AssetError: the licence is not accepted, or the files cannot be had.
+    """
+    if path is not None and hub is not None:
+        raise CorpusError(f"conll2003 got both path {str(path)!r} and hub {hub!r}; expected one of them")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise CorpusError(f"limit is {limit!r}; expected a number of sentences, 1 or more, or None for all")
+    if hub is not None:
+        corpus = _from_hub(hub, "conll2003", accept_licence)
+    else:
+        folder = path if path is not None else downloads.fetch("conll2003", accept_licence=accept_licence)
+        corpus = _from_folder(folder, "conll2003", types=CONLL_TYPES)
+    return Corpus(corpus.name, corpus.train[:limit], corpus.dev, corpus.test)
+
+
+def load(name_or_folder, accept_licence=False) -> Corpus:
+    """A corpus by name: "newswire", "conll2003", "hub:owner/name", or a folder with train, dev and test files.
+
+    Raises:
+        CorpusError: the name is not known, or a file is missing or cannot be used.
+        AssetError: the files cannot be had.
+    """
+    name = str(name_or_folder)
+    if not name:
+        raise CorpusError("the name of the corpus is empty; expected newswire, conll2003, hub:owner/name or a folder")
+    if name == "newswire":
+        return newswire()
+    if name == "conll2003":
+        return conll2003(accept_licence=accept_licence)
+    if name.startswith("hub:"):
+        return _from_hub(name.removeprefix("hub:"), name, accept_licence)
+    return _from_folder(name_or_folder, Path(name).name or name)
+
+
+def _from_folder(folder, name: str, types=None) -> Corpus:
+    try:
+        here = {p.name for p in Path(folder).iterdir()}
+    except NotADirectoryError:
+        raise CorpusError(f"{folder} is a file; expected a folder with train, dev and test files") from None
+    except (OSError, ValueError):
+        raise CorpusError(
+            f"corpus {str(folder)!r} is neither a known name nor a folder that can be read; "
+            f"{nearest(folder, ['newswire', 'conll2003'])}, hub:owner/name, or a folder with train, dev and test files"
+        ) from None
+    parts = {}
+    for split, stems in SPLITS.items():
+        wanted = [stem + suffix for stem in stems for suffix in (".conll", ".txt")]
+        found = [file for file in wanted if file in here]
+        if len(found) != 1:
+            got = " and ".join(found) or "none of them"
+            raise CorpusError(f"{folder}: the {split} split should be one of {', '.join(wanted)}; found {got}")
+        parts[split] = read_conll(Path(folder) / found[0], types=types)
+    return Corpus(name, **parts)
+
+
+def _from_hub(repo: str, name: str, accept_licence: bool) -> Corpus:
+    """A data set of the hub in the T-NER layout: dataset/label.json maps tags to numbers, and each split is a file
+    with a JSON object a line, {"tokens": [...], "tags": [numbers]}."""
+    if "conll2003" in repo.lower() and not accept_licence:
+        raise CorpusError(f"{repo!r} holds Reuters text licensed for research only; expected accept_licence=True")
+    labels = downloads.hub_file(repo, "dataset/label.json", repo_type="dataset")
+    try:
+        tag_of = {int(number): str(tag) for tag, number in json.loads(read_text(labels)).items()}
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+        raise CorpusError(f'{labels}: expected one JSON object of tags and their numbers, {{"O": 0, ...}}') from None
+    parts = {}
+    for split, files in {"train": ["train"], "dev": ["valid", "dev"], "test": ["test"]}.items():
+        for file in files:
+            try:
+                path = downloads.hub_file(repo, f"dataset/{file}.json", repo_type="dataset")
+                break
+            except downloads.AssetError:
+                if file == files[-1]:
+                    raise
+        parts[split] = _read_json_lines(path, tag_of)
+    return Corpus(name, **parts)
+
+
+def _read_json_lines(path, tag_of: dict[int, str]) -> list[Sentence]:
+    sentences = []
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            words, tags = list(row["tokens"]), [tag_of[n] for n in row["tags"]]
+            good = len(words) == len(tags) > 0 and all(isinstance(w, str) and w for w in words)
+            good = good and all(re.fullmatch(r"O|[BIESLU]-\S+", tag) for tag in tags)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            good = False
+        if not good:
+            raise CorpusError(
+                f'{path}, line {number}: {short(line)} is not {{"tokens": [words], "tags": [numbers]}} '
+                f"with as many of both and numbers from label.json ({', '.join(map(str, sorted(tag_of)[:12]))})"
+            )
+        sentences.append([(number, word, tag) for word, tag in zip(words, tags, strict=True)])
+    if not sentences:
+        raise CorpusError(f"{path} holds no sentence; expected a JSON object a line")
+    return finish(path, sentences, "auto")
+
+
+# --- Tweets and typed text ------------------------------------------------------------------------------------------

@@ -1,0 +1,124 @@
+"""Exact metrics: entity-level precision, recall and F1 (seqeval, strict IOB2), token accuracy, calibration."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from rmlib.errors import RmlibValueError
+
+Tags = Sequence[Sequence[str]]
+
+
+def entity_scores(gold: Tags, predicted: Tags) -> dict:
+    """Entity-level scores: an entity counts when its type, start and end are all right.
+
+    Strict mode with scheme IOB2: an I- tag that continues nothing is no entity (Ramshaw and Marcus 1995 for the
+    scheme; Tjong Kim Sang and De Meulder 2003 for the measure).
+
+    Args:
+        gold, predicted: one sequence of IOB2 tags a sentence, of equal lengths.
+
+    Returns:
+        `f1`, `precision`, `recall` (micro, in [0, 1]), `support` (gold entities), `token_accuracy`, and `per_type`:
+        {type: {precision, recall, f1, support}}. All 0 where nothing is found.
+
+    Raises:
+        RmlibValueError: sequences of different lengths, or no sentence at all.
+    """
+    _check(gold, predicted)
+    with warnings.catch_warnings():  # seqeval warns of types that are never predicted; the zeros say so already
+        warnings.simplefilter("ignore")
+        report = classification_report(
+            [list(tags) for tags in gold],
+            [list(tags) for tags in predicted],
+            mode="strict",
+            scheme=IOB2,
+            output_dict=True,
+            zero_division=0,
+        )
+    types = {name: _plain(row) for name, row in report.items() if not name.endswith(" avg")}
+    return {**_plain(report["micro avg"]), "token_accuracy": token_accuracy(gold, predicted), "per_type": types}
+
+
+def _plain(row: dict) -> dict:
+    return {
+        "f1": float(row["f1-score"]),
+        "precision": float(row["precision"]),
+        "recall": float(row["recall"]),
+        "support": int(row["support"]),
+    }
+
+
+def token_accuracy(gold: Tags, predicted: Tags) -> float:
+    """Share of words whose tag is right, in [0, 1]; flattering, because most words are O."""
+    return float(accuracy_score([t for tags in gold for t in tags], [t for tags in predicted for t in tags]))
+
+
+def report_table(scores: dict) -> pd.DataFrame:
+    """`entity_scores` as a table: one row a type and one for all, columns precision, recall, f1, support."""
+    rows = {**scores["per_type"], "all": scores}
+    columns = ["precision", "recall", "f1", "support"]
+    return pd.DataFrame({name: [row[c] for c in columns] for name, row in rows.items()}, index=columns).T.astype(
+        {"support": int}
+    )
+
+
+def type_confusion(gold: Tags, predicted: Tags) -> pd.DataFrame:
+    """Words by their gold type (rows) and predicted type (columns), B- and I- taken together; counts."""
+    _check(gold, predicted)
+    flat = [[tag.split("-", 1)[-1] for tags in side for tag in tags] for side in (gold, predicted)]
+    names = sorted(set(flat[0]) | set(flat[1]), key=lambda name: (name == "O", name))
+    return pd.DataFrame(confusion_matrix(*flat, labels=names), index=names, columns=names)
+
+
+class Reliability(NamedTuple):
+    """`table`: a row a bin, columns `words`, `confidence` and `accuracy` (means, NaN in an empty bin); `error`: the
+    expected calibration error in [0, 1]."""
+
+    table: pd.DataFrame
+    error: float
+
+
+def reliability(confidence, right, bins: int = 10) -> Reliability:
+    """Are answers that are given with probability .9 right nine times in ten?
+
+    The expected calibration error is the mean distance between confidence and accuracy over bins of equal width,
+    weighted by their words (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
+
+    Args:
+        confidence: (words,) the probability of each answer, in [0, 1].
+        right: (words,) whether it is right.
+        bins: of equal width from 0 to 1; a confidence on an edge belongs to the bin above it.
+
+    Raises:
+        RmlibValueError: no word, lengths that differ, a confidence outside [0, 1], or no bin.
+    """
+    p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    if p.ndim != 1 or p.shape != hit.shape or not p.size:
+        raise RmlibValueError(f"confidence has shape {p.shape} and right {hit.shape}; expected (words,), at least 1")
+    if not (np.all(p >= 0) and np.all(p <= 1)):
+        raise RmlibValueError(f"confidences run from {p.min():g} to {p.max():g}; expected 0 to 1")
+    if bins < 1:
+        raise RmlibValueError(f"bins is {bins}; expected at least 1")
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    words, sure, good = (np.bincount(place, weights, minlength=bins) for weights in (None, p, hit))
+    some = np.maximum(words, 1)
+    table = pd.DataFrame({"words": words, "confidence": sure / some, "accuracy": good / some})
+    table.loc[words == 0, ["confidence", "accuracy"]] = np.nan
+    return Reliability(table, float(np.abs(sure - good).sum() / p.size))
+
+
+def _check(gold: Tags, predicted: Tags):
+    if len(gold) != len(predicted) or not gold:
+        raise RmlibValueError(
+            f"{len(gold)} gold and {len(predicted)} predicted sentences; expected as many, at least 1"
+        )
+    for number, (a, b) in enumerate(zip(gold, predicted, strict=True), 1):
+        if len(a) != len(b):
+            raise RmlibValueError(f"sentence {number}: {len(a)} gold and {len(b)} predicted tags; expected as many")

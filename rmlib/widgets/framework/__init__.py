@@ -1,0 +1,1 @@
+"""What the explorers share: controls above a picture that is drawn in the background."""

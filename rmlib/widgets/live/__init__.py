@@ -1,0 +1,1 @@
+"""Live training: a training under controls that may move at any step."""

@@ -1,0 +1,116 @@
+"""The runner of a study: cut off anywhere, it ends in the same table."""
+
+import math
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rmlib.errors import RmlibError
+from rmlib.studies.registry import find_study
+from rmlib.studies.table import Study, fill, origin, read
+
+RUNS = [{"seed": seed, "alpha": alpha} for seed in range(3) for alpha in (0.0, 0.1, math.inf)]
+
+
+def study(one=lambda seed, alpha: {"value": math.sin(seed + min(alpha, 9)), "word": f"a,{seed}"}):
+    return Study("small", "rmlib study small", RUNS, one)
+
+
+def test_a_study_fills_its_table_in_order(tmp_path):
+    table = fill(study(), tmp_path / "new" / "t.csv", progress=False)
+    assert list(table.columns) == ["seed", "alpha", "value", "word"] and len(table) == 9
+    assert table["alpha"].tolist()[:3] == [0, 0.1, math.inf] and table["word"][8] == "a,2"
+    assert table["value"][1] == pytest.approx(math.sin(0.1), abs=1e-6)
+    head = origin(tmp_path / "new" / "t.csv")
+    assert head.startswith("rmlib study small; python 3") and "torch" in head
+    assert read(tmp_path / "new" / "t.csv").equals(table)
+
+
+def test_cut_off_after_any_byte_it_ends_in_the_same_table(tmp_path):
+    path = tmp_path / "t.csv"
+    fill(study(), path, progress=False)
+    whole = path.read_bytes()
+    for cut in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole[:cut])
+        fill(study(), path, progress=False)
+        assert path.read_bytes() == whole, cut
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    path, calls = tmp_path / "t.csv", []
+
+    def one(seed, alpha):
+        calls.append((seed, alpha))
+        return {"value": 0.5}
+
+    fill(Study("s", "c", RUNS[:4], one), path, progress=False)
+    fill(Study("s", "c", RUNS, one), path, progress=False)
+    assert calls == [(run["seed"], run["alpha"]) for run in RUNS]
+    fill(Study("s", "c", list(reversed(RUNS)), one), path, progress=False)  # another order: only the order changes
+    assert len(calls) == 9
+
+
+def several(seed, alpha):
+    import torch
+
+    torch.rand(3)  # whatever a run draws or computes, its row depends on its own columns alone
+    return {"value": math.sin(seed + min(alpha, 9)), "threads": torch.get_num_threads()}
+
+
+def test_with_several_workers_the_table_is_the_same(tmp_path):
+    one, two = (tmp_path / name for name in ("one.csv", "two.csv"))
+    fill(Study("s", "c", RUNS, several), one, progress=False)
+    table = fill(Study("s", "c", RUNS, several), two, progress=False, workers=2)
+    assert set(table["threads"]) == {1}  # each on one thread of its own
+    assert read(one).drop(columns="threads").equals(table.drop(columns="threads"))
+    two.write_bytes(two.read_bytes()[:-200])  # cut off
+    assert fill(Study("s", "c", RUNS, several), two, progress=False, workers=2).equals(table)
+
+
+SLOW = """
+import sys, time
+from rmlib.studies.table import Study, fill
+def one(seed):
+    time.sleep(0.03)
+    return {"square": seed * seed, "long": "x" * 500}
+fill(Study("s", "c", [{"seed": i} for i in range(40)], one), sys.argv[1], progress=False)
+"""
+
+
+def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_table(tmp_path):
+    path = tmp_path / "t.csv"
+    for wait in (0.2, 0.35, 0.15):
+        process = subprocess.Popen([sys.executable, "-c", SLOW, str(path)])
+        while not path.exists():
+            time.sleep(0.01)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+    subprocess.run([sys.executable, "-c", SLOW, str(path)], check=True)
+    subprocess.run([sys.executable, "-c", SLOW, str(tmp_path / "whole.csv")], check=True)
+    assert path.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_file_of_another_study_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "t.csv"
+    fill(study(), path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(RmlibError, match="not of this study"):
+        fill(Study("s", "c", RUNS[:2], study().one), path, progress=False)
+    with pytest.raises(RmlibError, match="has the columns seed, alpha, value, word; this study makes"):
+        more = [*RUNS, {"seed": 9, "alpha": 1.0}]
+        fill(Study("s", "c", more, lambda seed, alpha: {"other": 1}), path, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_an_unknown_study_is_named():
+    with pytest.raises(RmlibError, match="'sentimant'.*did you mean 'sentiment'"):
+        find_study("sentimant", 1)
+
+
+def test_the_studies_have_runs_all_different():
+    for name in ("sentiment", "ner"):
+        runs = find_study(name, 2).runs
+        assert len({tuple(run.values()) for run in runs}) == len(runs) and {run["seed"] for run in runs} == {0, 1}
