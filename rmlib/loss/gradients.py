@@ -1,12 +1,13 @@
-"""Where the slope of a reward comes from: closed form, autograd and central differences, side by side.
+"""The gradient of a reward three ways: closed form, autograd and central differences.
 
-The closed forms are worked out by hand and share no code with `rewards.py`, so that each can be held against the
-other. Everywhere
+The closed forms are derived by hand and share no code with `rewards.py`, so that each can be
+checked against the other. Everywhere
 
     logits  (items, classes)  float
     labels  (items,)          int, 0 .. classes - 1
 
-and a gradient is dR/dz, in the shape of the logits. L_r = 1 - R, so the gradient of the reward loss is minus that.
+and a gradient is dR/dz, in the shape of the logits. Since L_r = 1 - R, the gradient of the reward
+loss is the negative of it.
 """
 
 import itertools
@@ -19,17 +20,19 @@ from torch import Tensor
 from .objective import combine
 from .rewards import REWARDS, Reward, find
 
-# Central differences lose eps/ε to rounding and ε² to the curve: smallest together near the cube root of eps.
+# Central differences have a rounding error of about eps/ε and a truncation error of about ε²; their
+# sum is smallest near the cube root of eps.
 STEP = torch.finfo(torch.float64).eps ** (1 / 3)  # 6e-6
-TOLERANCES = {"closed form": 1e-9, "central differences": 1e-6}  # of the relative error against autograd
-# eps/ε is 4e-11, so of a gradient smaller than this, central differences cannot give six digits.
+# Largest relative error against autograd.
+TOLERANCES = {"closed form": 1e-9, "central differences": 1e-6}
+# eps/ε is 4e-11, so central differences cannot give six digits of a gradient smaller than this.
 FLOOR = 1e-4
 
 CLOSED_FORMS: dict[str, Callable[..., Tensor]] = {}
 
 
 def closed(function):
-    """Put the function below in `CLOSED_FORMS` under its own name; parameters have the defaults of `rewards.py`."""
+    """A decorator that puts a function into `CLOSED_FORMS`; defaults are those of `rewards.py`."""
     CLOSED_FORMS[function.__name__] = function
     return function
 
@@ -40,35 +43,35 @@ def one_hot(labels: Tensor, y_hat: Tensor) -> Tensor:
 
 
 def through_softmax(y_hat: Tensor, g: Tensor) -> Tensor:
-    """From the slope g = dR/dŷ to dR/dz. The softmax has ∂ŷ_c/∂z_k = ŷ_c (δ_ck - ŷ_k), which gives
+    """From the gradient g = dR/dŷ to dR/dz = ŷ ⊙ (g - Σ_c ŷ_c g_c), all (items, classes).
 
-    dR/dz = ŷ ⊙ (g - Σ_c ŷ_c g_c): only what differs from the item's mean slope counts.
+    The softmax has ∂ŷ_c/∂z_k = ŷ_c (δ_ck - ŷ_k): only what differs from the item's mean counts.
     """
     return y_hat * (g - (y_hat * g).sum(-1, keepdim=True))
 
 
 def positives(logits: Tensor, labels: Tensor, background: int) -> tuple[Tensor, Tensor, Tensor]:
-    """ŷ, y, and a row (classes,) with 0 at the background class and 1 elsewhere."""
+    """ŷ, y, and a mask (classes,) with 0 at the background class and 1 elsewhere."""
     y_hat = logits.softmax(-1)
-    findings = torch.ones(logits.shape[-1], dtype=logits.dtype, device=logits.device)
-    findings[background] = 0
-    return y_hat, one_hot(labels, y_hat), findings
+    positive = torch.ones(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    positive[background] = 0
+    return y_hat, one_hot(labels, y_hat), positive
 
 
 def divide(part: Tensor, whole: Tensor) -> Tensor:
-    """part / whole; 0 where nothing was counted (the part is 0 too)."""
+    """part / whole, and 0 where both are 0."""
     return part / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
 
 @closed
 def expected_accuracy(logits, labels, background=0):
-    """dR/dz = p_y (e_y - p) / N: the slope of cross-entropy, times the probability of the right class."""
+    """dR/dz = p_y (e_y - p) / N: the gradient of -L_p, re-weighted by p_y."""
     return gce(logits, labels, background, q=1.0)
 
 
 @closed
 def gce(logits, labels, background=0, q=0.7):
-    """dR/dz = p_y^q (e_y - p) / N. With q = 1 expected accuracy, with q to 0 cross-entropy (its sign turned)."""
+    """dR/dz = p_y^q (e_y - p) / N: expected accuracy for q = 1, -L_p for q to 0."""
     p = logits.softmax(-1)
     p_y = p.gather(-1, labels[:, None])
     return p_y**q * (one_hot(labels, p) - p) / len(labels)
@@ -82,50 +85,50 @@ def soft_f1(logits, labels, background=0):
 
 @closed
 def soft_f1_macro(logits, labels, background=0):
-    """The same for each class with its own F̃ and its own sums, divided by the number of classes in the mean."""
+    """The same for each class with its own F̃ and sums, divided by the number of classes."""
     return soft_fbeta(logits, labels, background, beta=1.0, average="macro")
 
 
 @closed
 def soft_fbeta(logits, labels, background=0, beta=2.0, average="micro"):
     """dF̃/dŷ = ((1 + β²) y - F̃) / (β² Σy + Σŷ) on the positive classes."""
-    y_hat, y, findings = positives(logits, labels, background)
-    true, predicted, actual = ((x * findings).sum(0) for x in (y_hat * y, y_hat, y))
+    y_hat, y, positive = positives(logits, labels, background)
+    true, predicted, actual = ((x * positive).sum(0) for x in (y_hat * y, y_hat, y))
     if average == "micro":
         true, predicted, actual = true.sum(), predicted.sum(), actual.sum()
-        weight = findings
+        weight = positive
     else:
         present = (actual > 0).to(y.dtype)  # a class without a label takes no part in the mean
         weight = present / present.sum().clamp_min(1)
     total = beta**2 * actual + predicted
     f = divide((1 + beta**2) * true, total)
-    return through_softmax(y_hat, weight * divide(findings * ((1 + beta**2) * y - f), total))
+    return through_softmax(y_hat, weight * divide(positive * ((1 + beta**2) * y - f), total))
 
 
 @closed
 def tversky(logits, labels, background=0, a=0.3, b=0.7):
-    """dT/dŷ = (y - T (y + a (1 - y) - b y)) / (TP + a FP + b FN): one more ŷ is TP or FP, and one FN less."""
-    y_hat, y, findings = positives(logits, labels, background)
-    tp, fp, fn = ((x * findings).sum() for x in (y_hat * y, y_hat * (1 - y), (1 - y_hat) * y))
+    """dT/dŷ = (y - T (y + a (1 - y) - b y)) / (TP + a FP + b FN)."""
+    y_hat, y, positive = positives(logits, labels, background)
+    tp, fp, fn = ((x * positive).sum() for x in (y_hat * y, y_hat * (1 - y), (1 - y_hat) * y))
     total = tp + a * fp + b * fn
     t = divide(tp, total)
-    return through_softmax(y_hat, findings * divide(y - t * (y + a * (1 - y) - b * y), total))
+    return through_softmax(y_hat, positive * divide(y - t * (y + a * (1 - y) - b * y), total))
 
 
 @closed
 def dice(logits, labels, background=0):
-    """dD/dŷ = 2 (y - D ŷ) / (Σŷ² + Σy²): for y = 0 the push down fades as ŷ gets small."""
-    y_hat, y, findings = positives(logits, labels, background)
-    total = ((y_hat**2 + y**2) * findings).sum()
-    d = divide(2 * (y_hat * y * findings).sum(), total)
-    return through_softmax(y_hat, findings * divide(2 * (y - d * y_hat), total))
+    """dD/dŷ = 2 (y - D ŷ) / (Σŷ² + Σy²): for y = 0 the gradient fades as ŷ gets small."""
+    y_hat, y, positive = positives(logits, labels, background)
+    total = ((y_hat**2 + y**2) * positive).sum()
+    d = divide(2 * (y_hat * y * positive).sum(), total)
+    return through_softmax(y_hat, positive * divide(2 * (y - d * y_hat), total))
 
 
 @closed
 def soft_mcc(logits, labels, background=0):
-    """With N items, n = Σŷ and t = Σy for each class, U = N² - Σn² and V = N² - Σt²:
+    """With N items and for each class n = Σŷ and t = Σy, let U = N² - Σn² and V = N² - Σt².
 
-    M = (N Σŷy - Σ n t) / √(U V), so dM/dŷ = (N y - t) / √(U V) + M n / U.
+    Then M = (N Σŷy - Σ n t) / √(U V), so dM/dŷ = (N y - t) / √(U V) + M n / U.
     """
     y_hat, y, _ = positives(logits, labels, background)
     number, n, t = len(labels), y_hat.sum(0), y.sum(0)
@@ -138,16 +141,16 @@ def soft_mcc(logits, labels, background=0):
 
 @closed
 def smooth_ap(logits, labels, background=0, tau=1.0):
-    """With σ_ij = σ((s_j - s_i)/τ), A_i = 1 + Σ_{j∈P} σ_ij and B_i = 1 + Σ_j σ_ij (both without j = i):
+    """With σ_ij = σ((s_j - s_i)/τ), let A_i = 1 + Σ_{j∈P} σ_ij and B_i = 1 + Σ_j σ_ij, j ≠ i.
 
-    R = mean of A_i / B_i over the positives, so dR/dσ_ij = (y_j / B_i - A_i / B_i²) / |P|, and a score s_j is in
-    every σ_ij (up) and every σ_jk (down), each with the slope σ (1 - σ) / τ.
+    R is the mean of A_i / B_i over the positives, so dR/dσ_ij = (y_j / B_i - A_i / B_i²) / |P|.
+    A score s_j raises every σ_ij and lowers every σ_jk, each with the derivative σ (1 - σ) / τ.
     """
     classes = logits.shape[-1]
     itself = torch.eye(classes, dtype=torch.bool, device=logits.device)
-    others = logits[:, None, :].masked_fill(itself, -math.inf)  # (items, class of the score, all other classes)
+    others = logits[:, None, :].masked_fill(itself, -math.inf)  # (items, class, all other classes)
     scores = logits - others.logsumexp(-1)  # the log-odds of each class
-    slope = torch.zeros_like(logits)  # dR/ds
+    by_score = torch.zeros_like(logits)  # dR/ds
     present = [c for c in range(classes) if c != background and (labels == c).any()]
     for c in present:
         y = (labels == c).to(logits.dtype)
@@ -156,21 +159,24 @@ def smooth_ap(logits, labels, background=0, tau=1.0):
         a, b = 1 + sigma @ y, 1 + sigma.sum(1)
         by_sigma = y[:, None] * (y / b[:, None] - (a / b**2)[:, None]) / y.sum()
         by_pair = by_sigma * sigma * (1 - sigma) / tau  # 0 for j = i
-        slope[:, c] = (by_pair.sum(0) - by_pair.sum(1)) / len(present)
+        by_score[:, c] = (by_pair.sum(0) - by_pair.sum(1)) / len(present)
     # ds_c/dz_k is 1 for k = c, and minus the share of k among the other classes for k ≠ c
-    return slope - torch.einsum("ic,ick->ik", slope, others.softmax(-1))
+    return by_score - torch.einsum("ic,ick->ik", by_score, others.softmax(-1))
 
 
-def closed_form(reward: str | Reward, logits: Tensor, labels: Tensor, background: int = 0) -> Tensor:
-    """dR/dz (items, classes) by the closed form, with the parameters that the reward was given by `having`.
+def closed_form(
+    reward: str | Reward, logits: Tensor, labels: Tensor, background: int = 0
+) -> Tensor:
+    """dR/dz (items, classes) by the closed form, with the parameters of the reward.
 
     Raises:
-        ValueError: the reward is not known, or it has no closed form here.
+        ValueError: an unknown reward, or one without a closed form.
     """
     reward = find(reward)
     name = reward.name.split("(")[0]
     if name not in CLOSED_FORMS:
-        raise ValueError(f"reward {reward.name!r} has no closed form here; those that do: {', '.join(CLOSED_FORMS)}")
+        known = ", ".join(CLOSED_FORMS)
+        raise ValueError(f"reward {reward.name!r} has no closed form here; those that do: {known}")
     return CLOSED_FORMS[name](logits, labels, background, **reward.parameters)
 
 
@@ -181,23 +187,27 @@ def autograd(reward: str | Reward, logits: Tensor, labels: Tensor, background: i
     return gradient
 
 
-def central_differences(f: Callable[[Tensor], Tensor | float], x: Tensor, step: float = STEP) -> Tensor:
-    """The gradient of f at x from values alone: (f(x + ε) - f(x - ε)) / 2ε for each entry in turn, with ε = `step`.
+def central_differences(
+    f: Callable[[Tensor], Tensor | float], x: Tensor, step: float = STEP
+) -> Tensor:
+    """The gradient of f at x from values alone: (f(x + ε) - f(x - ε)) / 2ε for each entry of x.
 
-    The error is about ε² f‴/6 + eps f/ε, with eps the machine epsilon of x; the default step is its cube root in
-    float64.
+    The error is about ε² f‴/6 + eps f/ε, with eps the machine epsilon; the default ε is its cube
+    root in float64.
 
     Args:
         f: from a tensor in the shape of x to a number.
         x: of any shape.
+        step: ε, above 0.
 
     Returns:
         df/dx in the shape and type of x.
     """
     gradient = torch.zeros_like(x)
     for index in itertools.product(*map(range, x.shape)):
-        up, down = x.clone(), x.clone()
+        up = x.clone()
         up[index] += step
+        down = x.clone()
         down[index] -= step
         gradient[index] = (f(up) - f(down)) / (2 * step)
     return gradient
@@ -209,22 +219,27 @@ def cross_entropy_gradient(logits: Tensor, labels: Tensor) -> Tensor:
     return (p - one_hot(labels, p)) / len(labels)
 
 
-def objective_gradient(alpha: float, reward: str | Reward, logits: Tensor, labels: Tensor, background=0) -> Tensor:
-    """dL/dz (items, classes) of L = L_p + α (1 - R), in closed form; with α = inf of the reward alone."""
-    return combine(alpha, cross_entropy_gradient(logits, labels), -closed_form(reward, logits, labels, background))
+def objective_gradient(
+    alpha: float, reward: str | Reward, logits: Tensor, labels: Tensor, background=0
+) -> Tensor:
+    """dL/dz (items, classes) of L = L_p + α (1 - R) in closed form."""
+    by_reward = closed_form(reward, logits, labels, background)
+    return combine(alpha, cross_entropy_gradient(logits, labels), -by_reward)
 
 
 def relative_error(gradient: Tensor, reference: Tensor) -> float:
-    """|gradient - reference| / |reference|, both as lengths; a reference shorter than `FLOOR` counts as `FLOOR`."""
+    """‖gradient - reference‖ / ‖reference‖, where a norm below `FLOOR` counts as `FLOOR`."""
     return float((gradient - reference).norm() / reference.norm().clamp_min(FLOOR))
 
 
-def compare(reward: str | Reward, logits: Tensor, labels: Tensor, background=0, **gradients: Tensor) -> list[dict]:
-    """Every way to dR/dz against autograd, in float64: one row a method.
+def compare(
+    reward: str | Reward, logits: Tensor, labels: Tensor, background=0, **gradients: Tensor
+) -> list[dict]:
+    """Compare dR/dz by every method with autograd in float64: one row per method.
 
     Args:
-        gradients: more of them to judge, (items, classes) each: `compare("dice", z, y, mine=…)`. They must be as good
-            as a closed form.
+        gradients: more gradients to check, (items, classes) each, as in
+            `compare("dice", z, y, mine=…)`, with the tolerance of a closed form.
 
     Returns:
         rows with "reward", "method", "largest difference", "relative error", "tolerance" and "ok".
@@ -232,21 +247,39 @@ def compare(reward: str | Reward, logits: Tensor, labels: Tensor, background=0, 
     Raises:
         ValueError: a gradient of another shape than the logits.
     """
-    reward, z, rows = find(reward), logits.detach().double(), []
+    reward = find(reward)
+    z = logits.detach().double()
     reference = autograd(reward, z, labels, background)
-    found = {"central differences": central_differences(lambda z: reward.function(z, labels, background), z)}
+    methods = {}
     if reward.name.split("(")[0] in CLOSED_FORMS:
-        found = {"closed form": closed_form(reward, z, labels, background)} | found
-    for method, gradient in (found | gradients).items():
+        methods["closed form"] = closed_form(reward, z, labels, background)
+    methods["central differences"] = central_differences(
+        lambda z: reward.function(z, labels, background), z
+    )
+    rows = []
+    for method, gradient in (methods | gradients).items():
         if gradient.shape != z.shape:
-            raise ValueError(f"{method} has shape {tuple(gradient.shape)}; expected {tuple(z.shape)}, as the logits")
+            expected = f"expected {tuple(z.shape)}, as the logits"
+            raise ValueError(f"{method} has shape {tuple(gradient.shape)}; {expected}")
         tolerance = TOLERANCES.get(method, TOLERANCES["closed form"])
-        largest, error = float((gradient - reference).abs().max()), relative_error(gradient, reference)
-        row = {"reward": reward.name, "method": method, "largest difference": largest, "relative error": error}
-        rows.append(row | {"tolerance": tolerance, "ok": error <= tolerance})  # NaN is not ok
+        error = relative_error(gradient, reference)
+        row = {
+            "reward": reward.name,
+            "method": method,
+            "largest difference": float((gradient - reference).abs().max()),
+            "relative error": error,
+            "tolerance": tolerance,
+            "ok": error <= tolerance,  # NaN is not ok
+        }
+        rows.append(row)
     return rows
 
 
 def table(logits: Tensor, labels: Tensor, background: int = 0) -> list[dict]:
     """The rows of `compare` for every registered reward that has a closed form."""
-    return [row for name in CLOSED_FORMS if name in REWARDS for row in compare(name, logits, labels, background)]
+    return [
+        row
+        for name in CLOSED_FORMS
+        if name in REWARDS
+        for row in compare(name, logits, labels, background)
+    ]

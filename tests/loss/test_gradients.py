@@ -1,4 +1,6 @@
-"""Each reward by its closed form, by autograd and by central differences, and wrong ones are caught."""
+"""Each reward by its closed form, by autograd and by central differences, and wrong ones are
+caught.
+"""
 
 import math
 from functools import partial
@@ -46,19 +48,23 @@ def test_three_ways_agree_on_200_batches(name):
 
 @pytest.mark.parametrize(("name", "parameters"), OTHERS)
 def test_parameters_and_backgrounds(name, parameters):
-    reward = REWARDS[name].having(**parameters)
+    reward = REWARDS[name].with_parameters(**parameters)
     for seed in range(30):
         z, y = batch(seed, items=8, classes=4)
         rows = compare(reward, z, y, background=seed % 4)
         assert all(row["ok"] and row["reward"] == reward.name for row in rows), rows
         away = autograd(reward, z, y) - autograd(name, z, y)
-        assert away.abs().max() > 1e-6  # the parameter does change the gradient, so the check above says something
+        assert (
+            away.abs().max() > 1e-6
+        )  # the parameter does change the gradient, so the check above says something
     assert torch.equal(closed_form(reward, z, y), CLOSED_FORMS[name](z, y, 0, **parameters))
 
 
 @EVERY
 def test_batches_at_the_edge(name):
-    """One item, positives alone, background alone, two classes: all three still agree, and nothing is NaN."""
+    """One item, positives alone, background alone, two classes: all three still agree, and nothing
+    is NaN.
+    """
     z, _ = batch(3, items=5)
     for labels in ([1] * 5, [0] * 5, [2, 0, 0, 0, 0], [2] * 5):
         assert all(row["ok"] for row in compare(name, z, torch.tensor(labels))), labels
@@ -84,7 +90,9 @@ def test_closed_forms_stay_finite(name):
 def without_jacobian(reward, z, y):
     """dR/dŷ handed over as dR/dz."""
     y_hat = z.softmax(-1)
-    return autograd(Reward("plain", lambda p, y, b: reward.function(p.log(), y, b), "", ""), y_hat, y)
+    return autograd(
+        Reward("plain", lambda p, y, b: reward.function(p.log(), y, b), "", ""), y_hat, y
+    )
 
 
 WRONG = {
@@ -108,7 +116,9 @@ def test_a_wrong_gradient_is_refused(name, wrong):
     reward = REWARDS[name]
     for seed in range(5):
         z, y = batch(seed, spread=1.0)
-        rows = compare(name, z, y, **{wrong: WRONG[wrong](reward, z, y)}, right=autograd(name, z, y))
+        rows = compare(
+            name, z, y, **{wrong: WRONG[wrong](reward, z, y)}, right=autograd(name, z, y)
+        )
         assert {row["method"]: row["ok"] for row in rows} == {
             "closed form": True,
             "central differences": True,
@@ -117,7 +127,9 @@ def test_a_wrong_gradient_is_refused(name, wrong):
         }
 
 
-@pytest.mark.parametrize(("name", "other"), [("soft_f1", "soft_f1_macro"), ("soft_f1", "dice"), ("gce", "soft_mcc")])
+@pytest.mark.parametrize(
+    ("name", "other"), [("soft_f1", "soft_f1_macro"), ("soft_f1", "dice"), ("gce", "soft_mcc")]
+)
 def test_a_closed_form_of_another_reward_is_refused(name, other, monkeypatch):
     monkeypatch.setitem(CLOSED_FORMS, name, CLOSED_FORMS[other])
     for seed in range(5):
@@ -126,7 +138,9 @@ def test_a_closed_form_of_another_reward_is_refused(name, other, monkeypatch):
 
 
 def test_an_autograd_that_is_cut_is_seen():
-    """The commonest fault in a reward: a part of it taken out of the graph. Central differences notice."""
+    """The commonest fault in a reward: a part of it taken out of the graph. Central differences
+    notice.
+    """
 
     def cut(logits, labels, background):
         p = logits.softmax(-1)
@@ -140,11 +154,15 @@ def test_an_autograd_that_is_cut_is_seen():
 def test_central_differences_have_the_error_they_should():
     z, y = batch(0)
     for step in (1e-1, 1e-2):  # ((z + ε)³ - (z - ε)³) / 2ε = 3z² + ε², exactly
-        assert (central_differences(lambda z: (z**3).sum(), z, step) - (3 * z**2 + step**2)).abs().max() <= 1e-11
+        assert (
+            central_differences(lambda z: (z**3).sum(), z, step) - (3 * z**2 + step**2)
+        ).abs().max() <= 1e-11
     assert abs(gradients.STEP - 2 ** (-52 / 3)) <= 1e-12
     found = central_differences(lambda z: REWARDS["soft_f1"].function(z, y, 0), z)
     assert found.shape == z.shape and (found - autograd("soft_f1", z, y)).abs().max() <= 1e-9
-    assert central_differences(lambda x: float(x) ** 2, torch.tensor(3.0), 0.5).item() == 6.0  # any shape, any number
+    assert (
+        central_differences(lambda x: float(x) ** 2, torch.tensor(3.0), 0.5).item() == 6.0
+    )  # any shape, any number
 
 
 @EVERY
@@ -157,7 +175,9 @@ def test_objective(name):
             found = gradients.objective_gradient(alpha, name, z.detach(), y)
             assert (found - z.grad).abs().max() <= 1e-9 * max(1, min(alpha, 100))
     z, y = batch(0)
-    cross_entropy = torch.autograd.functional.jacobian(lambda z: torch.nn.functional.cross_entropy(z, y), z)
+    cross_entropy = torch.autograd.functional.jacobian(
+        lambda z: torch.nn.functional.cross_entropy(z, y), z
+    )
     assert (gradients.cross_entropy_gradient(z, y) - cross_entropy).abs().max() <= 1e-12
 
 
@@ -171,21 +191,33 @@ def test_expected_accuracy_re_weights():
 
 def test_table_has_every_closed_form():
     rows = gradients.table(*batch(0, items=12, classes=4))
-    assert [row["reward"] for row in rows[::2]] == list(CLOSED_FORMS) and len(rows) == 2 * len(CLOSED_FORMS)
+    assert [row["reward"] for row in rows[::2]] == list(CLOSED_FORMS) and len(rows) == 2 * len(
+        CLOSED_FORMS
+    )
     assert all(row["ok"] for row in rows)
     assert {row["tolerance"] for row in rows} == {1e-9, 1e-6}
 
 
 def test_mistakes_are_told():
     z, y = batch(0)
-    with pytest.raises(ValueError, match="reward 'accuracy' has no closed form here; those that do: expected_acc"):
+    with pytest.raises(
+        ValueError, match="reward 'accuracy' has no closed form here; those that do: expected_acc"
+    ):
         closed_form("accuracy", z, y)
     with pytest.raises(ValueError, match="did you mean 'dice'"):
         autograd("dicee", z, y)
-    with pytest.raises(ValueError, match=r"mine has shape \(6,\); expected \(6, 3\), as the logits"):
+    with pytest.raises(
+        ValueError, match=r"mine has shape \(6,\); expected \(6, 3\), as the logits"
+    ):
         compare("dice", z, y, mine=z[:, 0])
     with pytest.raises(TypeError, match="gamma"):
-        closed_form(Reward("dice", partial(REWARDS["dice"].function, gamma=1), "", "", parameters={"gamma": 1}), z, y)
+        closed_form(
+            Reward(
+                "dice", partial(REWARDS["dice"].function, gamma=1), "", "", parameters={"gamma": 1}
+            ),
+            z,
+            y,
+        )
 
 
 # The derivation in SymPy.
@@ -238,11 +270,15 @@ def test_each_step_against_autograd(y):
         assert -number(found["soft F1, to the logit"], values) == slope(whole.reward)
         y_hat = z.sigmoid().detach()
         to_y_hat = number(found["soft F1"], values)
-        assert to_y_hat * float(y_hat * (1 - y_hat)) == pytest.approx(number(found["soft F1, to the logit"], values))
+        assert to_y_hat * float(y_hat * (1 - y_hat)) == pytest.approx(
+            number(found["soft F1, to the logit"], values)
+        )
 
 
 def test_the_threshold_is_half_of_soft_f1():
-    """Lipton et al. 2014, on a batch so large that one item hardly moves F̃: up exactly where P(y = 1) > F̃/2."""
+    """Lipton et al. 2014, on a batch so large that one item hardly moves F̃: up exactly where P(y =
+    1) > F̃/2.
+    """
     z, y = batch(2, items=3000, classes=2)
     f = float(REWARDS["soft_f1"].function(z, y, 0))
     labels = {label: torch.cat([torch.tensor([label]), y]) for label in (0, 1)}

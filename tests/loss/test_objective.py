@@ -1,21 +1,18 @@
-"""The objective: against torch's own losses, by hand, and inside `transformers.Trainer`."""
+"""The objective: against torch's own losses and by hand."""
 
 import math
 
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from rmlib import RewardObjective
+from rmlib.loss.objective import RewardObjective
 from rmlib.loss.rewards import REWARDS
 from rmlib.loss.sampling import sampled_reward
-from rmlib.models.encoder import new_tagger
-from rmlib.training.config import Config
-from rmlib.training.loop import Training
-from tests.text.padding import collate
 
-EVERY = pytest.mark.parametrize("name", sorted(name for name in REWARDS if not REWARDS[name].sampled))
+EVERY = pytest.mark.parametrize(
+    "name", sorted(name for name in REWARDS if not REWARDS[name].sampled)
+)
 SAMPLED = pytest.mark.parametrize("name", sorted(name for name in REWARDS if REWARDS[name].sampled))
 
 
@@ -35,7 +32,9 @@ def test_the_equation(name, alpha):
     z, y = batch(10)
     total, prediction, reward = RewardObjective(alpha, name)(z, y)
     torch.testing.assert_close(prediction, cross_entropy(z, y), rtol=1e-12, atol=0)
-    torch.testing.assert_close(reward.detach(), 1 - REWARDS[name].function(z, y, 0).detach(), rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(
+        reward.detach(), 1 - REWARDS[name].function(z, y, 0).detach(), rtol=1e-12, atol=1e-15
+    )
     torch.testing.assert_close(total, prediction + alpha * reward, rtol=1e-12, atol=0)
     expected = gradient(cross_entropy(z, y) + alpha * (1 - REWARDS[name].function(z, y, 0)), z)
     torch.testing.assert_close(gradient(total, z), expected, rtol=1e-9, atol=1e-15)
@@ -56,7 +55,9 @@ def test_alpha_inf_is_the_reward_alone(name):
     z, y = batch(10)
     loss = RewardObjective(math.inf, name)(z, y)
     assert loss.total.equal(loss.reward) and loss.prediction.isfinite()
-    torch.testing.assert_close(gradient(loss.total, z), -gradient(REWARDS[name].function(z, y, 0), z))
+    torch.testing.assert_close(
+        gradient(loss.total, z), -gradient(REWARDS[name].function(z, y, 0), z)
+    )
 
 
 @pytest.mark.parametrize("alpha", [-1, -1e-9, math.nan, -math.inf, "high", None, [1.0]])
@@ -108,7 +109,9 @@ def test_ignored_items_are_as_if_they_were_not_there(name):
     torch.testing.assert_close(objective(odd, masked).total, here.total.detach())
     # and another mark than -100 will do
     masked[ignored] = -1
-    torch.testing.assert_close(RewardObjective(2.0, name, ignore_index=-1)(z, masked).total, here.total)
+    torch.testing.assert_close(
+        RewardObjective(2.0, name, ignore_index=-1)(z, masked).total, here.total
+    )
 
 
 @pytest.mark.parametrize("alpha", [0, 1, math.inf])
@@ -132,7 +135,9 @@ def test_one_logit_is_the_binary_form(name, shape):
     torch.testing.assert_close(loss.prediction, bce, rtol=1e-9, atol=0)
     p = flat.sigmoid()
     torch.testing.assert_close(gradient(loss.prediction, z).reshape(-1), (p - labels) / len(p))
-    two = objective(torch.stack([1.7 * torch.ones_like(flat), flat + 1.7], -1), labels)  # softmax ignores the shift
+    two = objective(
+        torch.stack([1.7 * torch.ones_like(flat), flat + 1.7], -1), labels
+    )  # softmax ignores the shift
     torch.testing.assert_close(torch.stack(loss), torch.stack(two))
     right, hits = torch.where(labels == 1, p, 1 - p), (p * labels).sum()
     tp, fp, fn, tn = hits, p.sum() - hits, labels.sum() - hits, ((1 - p) * (1 - labels)).sum()
@@ -145,7 +150,9 @@ def test_one_logit_is_the_binary_form(name, shape):
         "tversky": tp / (tp + 0.3 * fp + 0.7 * fn),
         "dice": 2 * hits / ((p * p).sum() + labels.sum()),
         "soft_mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)).sqrt(),
-        "smooth_ap": torch.stack([ranked(flat, labels, i, 1.0) for i in labels.nonzero()[:, 0]]).mean(),
+        "smooth_ap": torch.stack(
+            [ranked(flat, labels, i, 1.0) for i in labels.nonzero()[:, 0]]
+        ).mean(),
     }
     torch.testing.assert_close(1 - loss.reward, expected[name])
 
@@ -162,12 +169,16 @@ def test_tokens_are_items(name):
     z, y = batch(3, 7)
     y[0, 4:], y[2, 1:] = -100, -100
     objective = RewardObjective(2.0, name)
-    torch.testing.assert_close(torch.stack(objective(z, y)), torch.stack(objective(z.reshape(21, 4), y.reshape(21))))
+    torch.testing.assert_close(
+        torch.stack(objective(z, y)), torch.stack(objective(z.reshape(21, 4), y.reshape(21)))
+    )
 
 
 @SAMPLED
 def test_a_sampled_reward_through_the_same_objective(name):
-    """The value is the mean reward of the samples; words to ignore, wherever they stand, are not there."""
+    """The value is the mean reward of the samples; words to ignore, wherever they stand, are not
+    there.
+    """
     z, y = batch(5, 9, seed=3, classes=5)
     ignored = torch.zeros(5, 9, dtype=torch.bool)
     ignored[0, 3:], ignored[1, 0], ignored[2, [2, 4, 5]], ignored[3] = True, True, True, True
@@ -178,15 +189,21 @@ def test_a_sampled_reward_through_the_same_objective(name):
     loss = objective(odd, masked)
     torch.testing.assert_close(loss.total, loss.prediction + 2 * loss.reward)
     assert 0 <= loss.reward <= 1 and gradient(loss.total, odd).isfinite().all()
-    assert not gradient(loss.total, odd)[ignored].any() and gradient(loss.reward, odd)[~ignored].any()
+    assert (
+        not gradient(loss.total, odd)[ignored].any() and gradient(loss.reward, odd)[~ignored].any()
+    )
     # a sure model scores what its answer scores, and no sample differs
     sure = torch.nn.functional.one_hot(y, 5) * 200.0
     assert objective(sure, masked).reward == 0
     half = masked.clone()
     half[half > 0] = 0  # nothing found
-    value = 1 - float(objective(torch.nn.functional.one_hot(half.clamp_min(0), 5) * 200.0, masked).reward)
+    value = 1 - float(
+        objective(torch.nn.functional.one_hot(half.clamp_min(0), 5) * 200.0, masked).reward
+    )
     kept = masked != -100
-    assert value == (pytest.approx(float((y[kept] == 0).double().mean())) if name == "accuracy" else 0)
+    assert value == (
+        pytest.approx(float((y[kept] == 0).double().mean())) if name == "accuracy" else 0
+    )
 
 
 @SAMPLED
@@ -198,17 +215,21 @@ def test_a_sampled_reward_takes_what_the_others_take(name, alpha):
         assert all(term.isfinite() for term in loss) and gradient(loss.total, z).isfinite().all()
     z, y = batch(3, 4)
     nothing = objective(z, torch.full_like(y, -100))
-    assert [float(term.detach()) for term in nothing] == [0, 0, 0] and not gradient(nothing.total, z).any()
+    assert [float(term.detach()) for term in nothing] == [0, 0, 0] and not gradient(
+        nothing.total, z
+    ).any()
     flat = torch.randn(9, requires_grad=True)
     assert gradient(objective(flat, torch.tensor([0, 1, 1] * 3)).total, flat).isfinite().all()
 
 
 def test_a_function_of_the_users_own():
-    """Sampled tags and tags in, a number out: its mean gradient is the gradient of its expectation."""
+    """Its mean gradient is the gradient of its expectation."""
 
     def no_repeat(sampled, labels):
         assert sampled.shape == (4, *labels.shape) and labels.shape == (2, 3)
-        return ((sampled[..., 1:] != sampled[..., :-1]) & (labels[:, 1:] != -100)).double().mean(-1)  # a sentence each
+        return (
+            ((sampled[..., 1:] != sampled[..., :-1]) & (labels[:, 1:] != -100)).double().mean(-1)
+        )  # a sentence each
 
     z, y = batch(2, 3, classes=2)
     y[1, 2] = -100
@@ -219,8 +240,12 @@ def test_a_function_of_the_users_own():
     differ = [(p[s, t] * (1 - p[s, t + 1])).sum() for s, t in ((0, 0), (0, 1), (1, 0))]
     exact = gradient(-sum(differ) / 4, z)
     assert ((slopes.mean(0) - exact).abs() <= 4.5 * slopes.std(0) / 3000**0.5 + 1e-12).all()
-    with pytest.raises(ValueError, match=r"returned shape \(3,\).*expected \(samples,\) or \(samples, sentences\)"):
-        RewardObjective(1.0, sampled_reward(lambda sampled, labels: torch.zeros(3), samples=8))(z, y)
+    with pytest.raises(
+        ValueError, match=r"returned shape \(3,\).*expected \(samples,\) or \(samples, sentences\)"
+    ):
+        RewardObjective(1.0, sampled_reward(lambda sampled, labels: torch.zeros(3), samples=8))(
+            z, y
+        )
 
 
 def test_shapes_and_labels_that_do_not_fit_are_named():
@@ -229,7 +254,9 @@ def test_shapes_and_labels_that_do_not_fit_are_named():
     for logits, labels in ((z, y[:5]), (z[None], y), (z[:, :0], y), (torch.zeros(()), y)):
         with pytest.raises(ValueError) as caught:
             objective(logits, labels)
-        assert str(tuple(logits.shape)) in str(caught.value) and str(tuple(labels.shape)) in str(caught.value)
+        assert str(tuple(logits.shape)) in str(caught.value) and str(tuple(labels.shape)) in str(
+            caught.value
+        )
     for wrong in (4, -1, 99):
         with pytest.raises(ValueError, match=f"label {wrong}; expected 0 to 3, or -100"):
             objective(z, torch.cat([y[:5], torch.tensor([wrong])]))
@@ -248,105 +275,3 @@ def test_half_precision_is_computed_in_single():
     rounded = z.detach().bfloat16()
     here, there = RewardObjective(1.0)(rounded, y), RewardObjective(1.0)(rounded.float(), y)
     assert here.total.dtype == torch.float32 and here.total.equal(there.total)
-
-
-# --- Inside transformers.Trainer ------------------------------------------------------------------------------------
-
-LR = 0.05
-
-
-class Told(TrainerCallback):
-    """Keeps the losses that Trainer logs."""
-
-    def __init__(self):
-        self.losses = []
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if "loss" in logs:
-            self.losses.append(logs["loss"])
-
-
-@pytest.fixture
-def task(tiny, small):
-    """A tiny tagger without dropout, and 16 encoded sentences."""
-
-    def make():
-        tagger = new_tagger(small.tags, str(tiny), dropout=0.0)
-        return tagger, tagger.encode(small.train[:16]).examples
-
-    return make
-
-
-def by_trainer(task, objective, folder, batch_size, accumulate=1):
-    """Losses of every step, logits first, and the weights at the end: SGD, in the order given."""
-    tagger, examples = task()
-    optimizer = torch.optim.SGD(tagger.model.parameters(), lr=LR)
-    told = Told()
-    trainer = Trainer(
-        model=tagger.model,
-        args=TrainingArguments(
-            folder,
-            per_device_train_batch_size=batch_size,
-            gradient_accumulation_steps=accumulate,
-            num_train_epochs=1,
-            logging_steps=1,
-            max_grad_norm=0,
-            train_sampling_strategy="sequential",
-            remove_unused_columns=False,
-            report_to=[],
-            save_strategy="no",
-            disable_tqdm=True,
-            use_cpu=True,
-        ),
-        train_dataset=examples,
-        data_collator=collate,
-        compute_loss_func=objective,
-        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)),
-        callbacks=[told],
-    )
-    trainer.train()
-    return told.losses, {name: p.detach().clone() for name, p in tagger.model.named_parameters()}
-
-
-def by_hand(task, objective, batch_size):
-    tagger, examples = task()
-    tagger.model.train()
-    optimizer = torch.optim.SGD(tagger.model.parameters(), lr=LR)
-    losses = []
-    for start in range(0, len(examples), batch_size):
-        inputs = collate(examples[start : start + batch_size])
-        labels = inputs.pop("labels")
-        loss = objective(tagger.model(**inputs).logits, labels).total
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss))
-    return losses, {name: p.detach().clone() for name, p in tagger.model.named_parameters()}
-
-
-@pytest.mark.parametrize("alpha, name", [(0, "soft_f1"), (2.0, "soft_f1"), (math.inf, "expected_accuracy")])
-def test_trainer_and_a_plain_loop_find_the_same_losses(task, tmp_path, alpha, name):
-    theirs, their_weights = by_trainer(task, RewardObjective(alpha, name), tmp_path, 4)
-    ours, our_weights = by_hand(task, RewardObjective(alpha, name), 4)
-    assert len(theirs) == 4 and len({round(loss, 4) for loss in theirs}) == 4
-    assert theirs == pytest.approx(ours, abs=1e-6)
-    for weight, expected in our_weights.items():
-        torch.testing.assert_close(their_weights[weight], expected, rtol=0, atol=1e-6)
-
-
-def test_trainer_with_accumulation_finds_the_loss_of_the_large_batch(task, tmp_path):
-    """The sentences differ in length: a plain mean of the two halves' losses would be another number."""
-    halves, weights = by_trainer(task, RewardObjective(0), tmp_path, 4, accumulate=2)
-    whole, expected = by_hand(task, RewardObjective(0), 8)
-    assert halves == pytest.approx(whole, abs=1e-6)
-    for weight, value in expected.items():
-        torch.testing.assert_close(weights[weight], value, rtol=0, atol=1e-6)
-
-
-def test_trainer_and_our_training_start_from_the_same_loss(task, tmp_path):
-    theirs, _ = by_trainer(task, RewardObjective(2.0), tmp_path, 16)
-    tagger, examples = task()
-    config = Config(alpha=2.0, epochs=1, budget=10_000, case_dropout=0, precision="fp32", freeze="none")
-    step = next(iter(Training(tagger, examples, config)))
-    assert step.total == pytest.approx(theirs[0], abs=1e-6)
-    assert (step.step, step.pieces) == (1, sum(len(example) for example in examples))

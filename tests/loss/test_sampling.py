@@ -14,7 +14,7 @@ from torch import tensor
 
 from rmlib.loss import sampled_metrics, sampling
 from rmlib.loss.rewards import REWARDS
-from rmlib.loss.sampled_metrics import METRICS, NO_WORD, entities
+from rmlib.loss.sampled_metrics import METRICS, PADDING, entity_f1_counts
 from rmlib.loss.sampling import BASELINES, advantages, draw, enumerated, estimated
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -63,11 +63,16 @@ def test_entities_are_those_of_seqeval_strict():
     """2,000 random pairs of taggings, most of them not well formed."""
     random = np.random.default_rng(0)
     gold = random_tags(random, 2000)
-    found = [np.where(random.random(len(row)) < 0.7, row, random.choice(5, len(row))) for row in gold]
-    counts = entities(padded(found, 7, 3)[None], padded(gold, 7, NO_WORD))[0]
+    found = [
+        np.where(random.random(len(row)) < 0.7, row, random.choice(5, len(row))) for row in gold
+    ]
+    counts = entity_f1_counts(padded(found, 7, 3)[None], padded(gold, 7, PADDING))[0]
     for row, predicted, (twice, total) in zip(gold, found, counts.tolist(), strict=True):
         sets = [
-            {entity.to_tuple()[1:] for entity in Entities([[TAGS[t] for t in tags]], IOB2).entities[0]}
+            {
+                entity.to_tuple()[1:]
+                for entity in Entities([[TAGS[t] for t in tags]], IOB2).entities[0]
+            }
             for tags in (row, predicted)
         ]
         assert (twice, total) == (2 * len(sets[0] & sets[1]), len(sets[0]) + len(sets[1]))
@@ -77,8 +82,12 @@ def test_the_f1_of_a_batch_is_that_of_seqeval_strict():
     random = np.random.default_rng(1)
     for _ in range(100):
         gold = random_tags(random, 5)
-        found = [np.where(random.random(len(row)) < 0.8, row, random.choice(5, len(row))) for row in gold]
-        score = sampled_metrics.share(entities(padded(found, 7, 0)[None], padded(gold, 7, NO_WORD)).sum(1))
+        found = [
+            np.where(random.random(len(row)) < 0.8, row, random.choice(5, len(row))) for row in gold
+        ]
+        score = sampled_metrics.share(
+            entity_f1_counts(padded(found, 7, 0)[None], padded(gold, 7, PADDING)).sum(1)
+        )
         names = [[[TAGS[t] for t in row] for row in rows] for rows in (gold, found)]
         if get_entities([tag for row in names[0] for tag in [*row, "O"]]):
             expected = entity_f1_score(*names, mode="strict", scheme=IOB2, zero_division=0)
@@ -102,7 +111,9 @@ def test_a_broken_span_is_none():
 
 def test_tags_in_another_order_are_refused():
     z, y = words(1, 2)
-    with pytest.raises(ValueError, match="background is 1; entity_f1 expects tags in the order O, B-X, I-X"):
+    with pytest.raises(
+        ValueError, match="background is 1; entity_f1 expects tags in the order O, B-X, I-X"
+    ):
         REWARDS["entity_f1"].function(z, y, 1)
 
 
@@ -114,17 +125,21 @@ def test_the_expectation_by_hand(name):
     z, y = words(4)
     p, expected = softmax(z.detach().numpy()), 0.0
     for labelling in itertools.product(range(3), repeat=4):
-        expected += math.prod(p[i, c] for i, c in enumerate(labelling)) * metric_by_hand(name, y.numpy(), labelling)
+        expected += math.prod(p[i, c] for i, c in enumerate(labelling)) * metric_by_hand(
+            name, y.numpy(), labelling
+        )
     assert enumerated(z, y, name).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_expectation_of_entity_f1_by_hand():
     z, y = words(2, 2, classes=5, seed=4)
-    y[:] = tensor([[1, 2], [3, NO_WORD]])
+    y[:] = tensor([[1, 2], [3, PADDING]])
     p, expected = softmax(z.detach().numpy()), 0.0
     gold = [["B-PER", "I-PER"], ["B-LOC"]]
     for a, b, c in itertools.product(range(5), repeat=3):
-        score = entity_f1_score(gold, [[TAGS[a], TAGS[b]], [TAGS[c]]], mode="strict", scheme=IOB2, zero_division=0)
+        score = entity_f1_score(
+            gold, [[TAGS[a], TAGS[b]], [TAGS[c]]], mode="strict", scheme=IOB2, zero_division=0
+        )
         expected += p[0, 0, a] * p[0, 1, b] * p[1, 0, c] * score
     assert enumerated(z, y, "entity_f1").item() == pytest.approx(expected, rel=1e-9)
 
@@ -138,7 +153,7 @@ def test_expected_accuracy_is_the_expectation_of_accuracy():
 
 @pytest.mark.parametrize("samples", [2, 3])
 def test_what_a_baseline_does_to_the_expected_gradient(samples):
-    """Every tuple of K labellings of 2 words, weighed by its probability: no sampling error at all."""
+    """Every tuple of K labellings of 2 words, weighted by its probability: no sampling error."""
     z, y = words(2)
     y[0] = 1
     p = softmax(z.detach().numpy())
@@ -146,7 +161,9 @@ def test_what_a_baseline_does_to_the_expected_gradient(samples):
     chance = np.array([p[0, a] * p[1, b] for a, b in labellings])
     reward = [metric_by_hand("f1", y.numpy(), labelling) for labelling in labellings]
     reward = tensor(reward, dtype=torch.float64)
-    slope = np.array([np.eye(3)[list(labelling)] - p for labelling in labellings])  # of log pi: e_y - p
+    slope = np.array(
+        [np.eye(3)[list(labelling)] - p for labelling in labellings]
+    )  # of log pi: e_y - p
     exact = np.einsum("l,l,lwc->wc", chance, reward.numpy(), slope)
     np.testing.assert_allclose(gradient(enumerated(z, y, "f1"), z).numpy(), exact, atol=1e-12)
     greedy = reward[int(chance.argmax())]
@@ -158,13 +175,17 @@ def test_what_a_baseline_does_to_the_expected_gradient(samples):
             total += chance[list(drawn)].prod() * estimate
         scale = {"mean": (samples - 1) / samples}.get(baseline, 1.0)
         if baseline == "group":
-            assert np.abs(total - exact).max() > 0.005  # another length: not an estimate of the gradient of E[R]
+            assert (
+                np.abs(total - exact).max() > 0.005
+            )  # another length: not an estimate of the gradient of E[R]
         else:
             np.testing.assert_allclose(total, scale * exact, atol=1e-12)
 
 
 def test_the_variance_table():
-    """One Bernoulli with p = .3, R = 1 for a positive: leave-one-out is worse at K = 2 and better at K = 8."""
+    """One Bernoulli with p = .3, R = 1 for a positive: leave-one-out is worse at K = 2 and better
+    at K = 8.
+    """
     p, table = 0.3, {}
     for samples in (2, 8):
         for baseline in ("none", "leave_one_out"):
@@ -176,7 +197,12 @@ def test_the_variance_table():
                 mean, square = mean + chance * estimate, square + chance * estimate**2
             assert mean == pytest.approx(p * (1 - p), abs=1e-7)
             table[samples, baseline] = round(square - mean**2, 3)
-    assert table == {(2, "none"): 0.051, (2, "leave_one_out"): 0.061, (8, "none"): 0.013, (8, "leave_one_out"): 0.006}
+    assert table == {
+        (2, "none"): 0.051,
+        (2, "leave_one_out"): 0.061,
+        (8, "none"): 0.013,
+        (8, "leave_one_out"): 0.006,
+    }
 
 
 # The estimator itself
@@ -186,7 +212,7 @@ def test_the_variance_table():
 @pytest.mark.parametrize("baseline", [*UNBIASED, "mean"])
 def test_the_mean_gradient_is_the_enumerated_one(metric, baseline):
     z, y = words(2, 2, classes=5, seed=4)
-    y[:] = tensor([[1, 2], [3, NO_WORD]])
+    y[:] = tensor([[1, 2], [3, PADDING]])
     exact = gradient(enumerated(z, y, metric), z) * (2 / 3 if baseline == "mean" else 1)
     torch.manual_seed(0)
     many = z.detach().expand(4000, *z.shape)
@@ -202,8 +228,10 @@ def test_the_value_is_the_mean_reward():
     torch.manual_seed(1)
     values = tensor([float(estimated(z, y, 0, "f1", 16).detach()) for _ in range(300)])
     many = sampling.draw(z, 4000)
-    scores = sampled_metrics.share(sampled_metrics.positive_words(many, y).sum(1))
-    assert float(values.mean()) == pytest.approx(float(scores.mean()), abs=4 * float(scores.std()) / 4000**0.5)
+    scores = sampled_metrics.share(sampled_metrics.word_f1_counts(many, y).sum(1))
+    assert float(values.mean()) == pytest.approx(
+        float(scores.mean()), abs=4 * float(scores.std()) / 4000**0.5
+    )
 
 
 def test_judging_each_unit_with_the_others_held_saves_variance():
@@ -212,7 +240,7 @@ def test_judging_each_unit_with_the_others_held_saves_variance():
     exact = gradient(enumerated(z, y, "f1"), z).flatten()
 
     def at_once(sampled, labels):
-        return sampled_metrics.share(sampled_metrics.positive_words(sampled, labels).sum(1))
+        return sampled_metrics.share(sampled_metrics.word_f1_counts(sampled, labels).sum(1))
 
     variance = {}
     for name, metric, logits, labels in (("own", "f1", z, y), ("whole", at_once, z[None], y[None])):
@@ -238,9 +266,13 @@ def test_draws_are_from_the_model():
     assert here.equal(draw(z, 5))
 
 
-@pytest.mark.parametrize("order", ["aabc", "abbc", "abcb", "abcc", "aaab", "bcaba"])  # where the duplicates stand
+@pytest.mark.parametrize(
+    "order", ["aabc", "abbc", "abcb", "abcc", "aaab", "bcaba"]
+)  # where the duplicates stand
 def test_minimum_risk_by_hand(order):
-    """Probabilities renormalised over the distinct samples (Shen et al. 2016); a duplicate has no weight."""
+    """Probabilities renormalised over the distinct samples (Shen et al. 2016); a duplicate has no
+    weight.
+    """
     probability = {"a": 0.1, "b": 0.3, "c": 0.2}
     reward = {"a": 0.5, "b": 1.0, "c": 0.0}
     labelling = {"a": [0, 1], "b": [1, 1], "c": [2, 0]}
@@ -283,7 +315,10 @@ def test_a_wrong_setting_is_named(samples, baseline, say):
 def test_an_unknown_metric_is_named():
     z, y = words(3)
     for call in (lambda: enumerated(z, y, "f2"), lambda: estimated(z, y, 0, "f2")):
-        with pytest.raises(ValueError, match="metric is 'f2'; expected a function, or one of accuracy, f1, entity_f1"):
+        with pytest.raises(
+            ValueError,
+            match="metric is 'f2'; expected a function, or one of accuracy, f1, entity_f1",
+        ):
             call()
 
 
@@ -301,5 +336,5 @@ def test_too_many_labellings_to_list_are_refused():
 def test_one_sample_will_do_without_a_baseline():
     z, y = words(3)
     assert gradient(estimated(z, y, 0, "f1", 1, "none"), z).isfinite().all()
-    reward = REWARDS["accuracy"].having(samples=1, baseline="greedy")
+    reward = REWARDS["accuracy"].with_parameters(samples=1, baseline="greedy")
     assert gradient(reward.function(z, y, 0), z).isfinite().all()
