@@ -1,1 +1,1 @@
-"""The pretrained encoder and its heads, and what makes them faster or smaller to train."""
+"""Pretrained encoders with their heads."""

@@ -1,8 +1,9 @@
-"""Attention as the kit's encoders compute it: sentences padded to one width, or packed one after the other.
+"""Attention for padded or packed sentences.
 
-transformers lets a model's attention be any function that is registered by name; `use_attention(model)` chooses this
-one. A padded batch is (sentences, pieces). A packed batch is one row without padding, (1, pieces of all sentences), in
-which a piece attends to its own sentence only ("block-diagonal" attention; Krell et al. 2021).
+transformers lets a model's attention be any function that is registered by name;
+`use_attention(model)` selects this one. A padded batch is (sentences, tokens). A packed batch is
+one row without padding, (1, tokens of all sentences), in which a token attends to its own sentence
+only ("block-diagonal" attention; Krell et al. 2021).
 """
 
 from collections.abc import Callable
@@ -17,11 +18,12 @@ from transformers.masking_utils import eager_mask
 from .dropout import dropout as drop
 
 NAME = "rmlib"
-STEP = 8  # between the widths that packed sentences are padded to on a CPU
-WINDOWS = ("sliding_window", "local_attention")  # settings of encoders whose pieces do not see far
+WIDTH_STEP = 8  # on a CPU packed sentences are padded to a multiple of this
+# settings of encoders whose tokens attend to a neighbourhood only
+LOCAL_ATTENTION = ("sliding_window", "local_attention")
 
 
-def attention(
+def attention(  # noqa: PLR0913 (the interface that transformers calls)
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -33,80 +35,107 @@ def attention(
     max_length_q: int | None = None,
     **more,
 ) -> tuple[Tensor, None]:
-    """softmax(q k / sqrt(size)) v, in the form that transformers asks for.
+    """softmax(q k / sqrt(size)) v, with the interface of transformers.
 
     Args:
-        query, key, value: (rows, heads, pieces, size).
-        attention_mask: what to add to the scores, (rows, 1, pieces, pieces), or None.
-        cu_seq_lens_q: given for a packed batch: where each sentence begins, and the end of the last one,
-            (sentences + 1,) int32. Together they cover the whole row.
-        max_length_q: pieces of the longest sentence, or more.
+        module: the model's attention layer.
+        query, key, value: (rows, heads, tokens, size).
+        attention_mask: what to add to the scores, (rows, 1, tokens, tokens), or None.
+        dropout: of the attention weights; packed batches have none.
+        scaling: factor of the scores; None: 1 / sqrt(size).
+        cu_seq_lens_q: for a packed batch, the start of each sentence and the end of the last one,
+            (sentences + 1,) int32. Together the sentences cover the whole row.
+        max_length_q: tokens of the longest sentence, or more.
 
     Returns:
-        ((rows, pieces, heads, size), None)
+        ((rows, tokens, heads, size), None)
     """
     scaling = scaling or query.shape[-1] ** -0.5
     if cu_seq_lens_q is not None:
-        one = packed_on_gpu if query.is_cuda and query.dtype != torch.float32 else packed
-        return one(query, key, value, scaling, cu_seq_lens_q, max_length_q), None
+        flash = query.is_cuda and query.dtype != torch.float32
+        function = packed_on_gpu if flash else packed
+        return function(query, key, value, scaling, cu_seq_lens_q, max_length_q), None
     if query.is_cuda:
         mask = None if attention_mask is None else attention_mask.to(query.dtype)
-        return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal=False)
-    return plain(query, key, value, attention_mask, dropout, scaling).transpose(1, 2).contiguous(), None
+        return sdpa_attention_forward(
+            module, query, key, value, mask, dropout, scaling, is_causal=False
+        )
+    values = plain(query, key, value, attention_mask, dropout, scaling)
+    return values.transpose(1, 2).contiguous(), None
 
 
-def plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float) -> Tensor:
-    """The formula, line by line. For sentences of 20 pieces on a CPU no fused kernel is faster."""
+def plain(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float
+) -> Tensor:
+    """The formula itself; for sentences of 20 tokens on a CPU no fused kernel is faster."""
     scores = (query * scaling) @ key.transpose(2, 3)
     if mask is not None:
         scores = scores + mask
     return drop(scores.softmax(-1), dropout) @ value
 
 
-def packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
-    """Attention of a packed batch on any device: padded, computed, packed again. (1, pieces, heads, size)
+def packed(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int
+) -> Tensor:
+    """Attention of a packed batch on any device: pad, compute, pack again.
 
-    On a CPU half of the sentences at a time, of which `shelf.packs` puts the longer first, so that there is less to
-    pad; and in a few widths only, because for each new shape the processor's code is prepared anew. As on a GPU, the
-    attention weights have no dropout here.
+    On a CPU half of the sentences at a time, the longer ones first as `batches.longest_first`
+    orders them, so that there is less padding; and in few widths, because the CPU's kernels are
+    prepared anew for each shape. As on a GPU, the attention weights have no dropout.
+
+    Returns:
+        (1, tokens, heads, size)
     """
-    if query.is_cuda or torch.compiler.is_compiling():  # there a look at the lengths would stop the program
+    # reading the lengths would make a GPU wait, and would break the graph of torch.compile
+    if query.is_cuda or torch.compiler.is_compiling():
         return _packed(query, key, value, scaling, starts, longest)[None]
-    lengths, found = starts.diff(), []
-    halves = lengths[lengths > 0].chunk(2)  # what comes after the last sentence has none
+    lengths = starts.diff()
+    halves = lengths[lengths > 0].chunk(2)  # after the last sentence come empty ones
     sizes = [int(half.sum()) for half in halves]
+    values = []
     for half, *part in zip(halves, *(x.split(sizes, 2) for x in (query, key, value)), strict=True):
-        begins = nn.functional.pad(half.cumsum(0), (1, 0))
-        width = -(-int(half.max()) // STEP) * STEP
-        found.append(_packed(*part, scaling, begins, width))
-    return torch.cat(found)[None]
+        half_starts = nn.functional.pad(half.cumsum(0), (1, 0))
+        width = -(-int(half.max()) // WIDTH_STEP) * WIDTH_STEP
+        values.append(_packed(*part, scaling, half_starts, width))
+    return torch.cat(values)[None]
 
 
-def _packed(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
-    """The same of some of the sentences: (pieces, heads, size)."""
-    places = starts[:-1, None] + torch.arange(longest, device=starts.device)  # (sentences, longest)
-    there = places < starts[1:, None]
-    places = places.clamp_max(query.shape[2] - 1)
-    rows = [x[0].transpose(0, 1).index_select(0, places.flatten()) for x in (query, key, value)]  # backward is quick
-    padded = [x.unflatten(0, places.shape).transpose(1, 2) for x in rows]
-    mask = torch.zeros_like(there, dtype=query.dtype).masked_fill(~there, torch.finfo(query.dtype).min)[:, None, None]
-    found = plain(*padded, mask, 0.0, scaling).transpose(1, 2)  # (sentences, longest, heads, size)
-    piece = torch.arange(query.shape[2], device=starts.device, dtype=starts.dtype)
-    sentence = torch.bucketize(piece, starts[1:], right=True)
-    return found.flatten(0, 1).index_select(0, sentence * longest + piece - starts[sentence])
+def _packed(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int
+) -> Tensor:
+    """`packed` for sentences padded to one width: (tokens, heads, size)."""
+    indices = starts[:-1, None] + torch.arange(longest, device=starts.device)
+    mask = indices < starts[1:, None]  # (sentences, longest)
+    indices = indices.clamp_max(query.shape[2] - 1)
+    # index_select: its backward pass is faster than that of indexing
+    flat = [x[0].transpose(0, 1).index_select(0, indices.flatten()) for x in (query, key, value)]
+    padded = [x.unflatten(0, indices.shape).transpose(1, 2) for x in flat]
+    lowest = torch.finfo(query.dtype).min
+    bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, lowest)[:, None, None]
+    values = plain(*padded, bias, 0.0, scaling).transpose(1, 2)  # (sentences, longest, heads, size)
+    token = torch.arange(query.shape[2], device=starts.device, dtype=starts.dtype)
+    sentence = torch.bucketize(token, starts[1:], right=True)
+    return values.flatten(0, 1).index_select(0, sentence * longest + token - starts[sentence])
 
 
-def packed_on_gpu(query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int) -> Tensor:
-    """The same by FlashAttention (Dao 2024), which knows where sentences begin. It has no dropout of its own, so that
-    packed batches have none on the attention weights; the rest of the encoder has."""
+def packed_on_gpu(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, starts: Tensor, longest: int
+) -> Tensor:
+    """Attention of a packed batch by FlashAttention (Dao 2024), which takes sentence boundaries.
+
+    It has no dropout on the attention weights, so no packed batch has any.
+    """
     rows = [x[0].transpose(0, 1).contiguous() for x in (query, key, value)]
     return varlen_attn(*rows, starts, starts, longest, longest, scale=scaling)[None]
 
 
 def _mask(*arguments, attention_mask: Tensor | None = None, **more) -> Tensor | None:
-    """What to add to the scores: nothing where there is no padding."""
-    more["allow_is_bidirectional_skip"] = False  # else it would look for padding, and a GPU would be waited for
-    return None if attention_mask is None else eager_mask(*arguments, attention_mask=attention_mask, **more)
+    """What to add to the scores; None if there is no padding."""
+    if attention_mask is None:
+        return None
+    # else transformers looks for padding, and the program waits for the GPU
+    more["allow_is_bidirectional_skip"] = False
+    return eager_mask(*arguments, attention_mask=attention_mask, **more)
 
 
 AttentionInterface.register(NAME, attention)
@@ -114,14 +143,16 @@ AttentionMaskInterface.register(NAME, _mask)
 
 
 def use_attention(model: nn.Module) -> Callable | None:
-    """Let a model of transformers compute its attention here. A model that can't choose keeps its own.
+    """Let a model of transformers compute its attention here.
+
+    A model that does not support that, or whose attention is local, keeps its own.
 
     Returns:
-        `attention`, or None where the model keeps its own.
+        `attention`, or None if the model keeps its own.
     """
     config = getattr(model, "config", None)
-    near = any(getattr(config, name, None) for name in WINDOWS)  # attention here sees the whole sentence
-    if near or not getattr(model, "_supports_attention_backend", False):
+    local = any(getattr(config, name, None) for name in LOCAL_ATTENTION)
+    if local or not getattr(model, "_supports_attention_backend", False):
         return None
     model.set_attn_implementation(NAME)
     return attention
@@ -133,7 +164,7 @@ def can_pack(model: nn.Module) -> bool:
 
 
 def first_position(model: nn.Module) -> int:
-    """The number that an encoder gives to the place of a sentence's first piece: 0, or 2 in RoBERTa and its kin."""
+    """The position id of a sentence's first token: 0, or 2 in RoBERTa and similar encoders."""
     embeddings = getattr(model.base_model, "embeddings", None)
     pad = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
     return 0 if pad is None else pad + 1

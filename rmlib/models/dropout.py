@@ -1,18 +1,21 @@
-"""Dropout whose random numbers cost little on a CPU."""
+"""Dropout that is fast on a CPU."""
 
 import torch
 from torch import Tensor, nn
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """Set each element to 0 with probability p and divide the others by 1 - p (Srivastava et al., JMLR 2014).
+    """Set each element to 0 with probability p and divide the others by 1 - p.
 
-    torch draws one random number an element on a CPU, one after the other: about an eighth of a training step of
-    MiniLM. Here one number of 64 bits decides on four elements, so p is rounded to the next 1/65,536. On a GPU, and
-    in code that torch.compile makes, this is torch's own. Uses torch's global seed.
+    Srivastava et al., JMLR 2014. On a CPU torch draws one random number per element, one after the
+    other: about an eighth of a training step of MiniLM. Here one number of 64 bits decides on four
+    elements, so p is rounded to a multiple of 1/65,536. On a GPU, and in code that torch.compile
+    makes, this is torch's own. Uses torch's global seed.
 
     Args:
-        x: any shape. p: in [0, 1).
+        x: any shape.
+        p: in [0, 1).
+        training: False leaves x as it is.
     """
     if not training or p == 0 or x.device.type != "cpu" or torch.compiler.is_compiling():
         return nn.functional.dropout(x, p, training)
@@ -22,14 +25,14 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout` by way of `dropout`."""
+    """`nn.Dropout` that calls `dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
 
-def use_quick_dropout(model: nn.Module) -> None:
-    """Put `Dropout` in the place of every `nn.Dropout` of a model, with the same p, on or off as it was."""
+def use_fast_dropout(model: nn.Module) -> None:
+    """Replace every `nn.Dropout` of a model by `Dropout`, with the same p and the same mode."""
     for name, module in list(model.named_modules()):
         if type(module) is nn.Dropout:
             model.set_submodule(name, Dropout(module.p).train(module.training))

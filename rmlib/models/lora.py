@@ -1,8 +1,8 @@
-"""What trains: all weights, some of them (`encoder.freeze`), or small adapters beside them (LoRA).
+"""Small trainable adapters beside frozen weights (LoRA).
 
-Hu et al., "LoRA: Low-rank adaptation of large language models", ICLR 2022: a linear layer W x + b becomes
-W x + b + s B A x, where W and b stay as they are and only A, (rank, inputs), and B, (outputs, rank), are trained.
-Afterwards s B A is added to W, and the model is as large and as fast as before.
+Hu et al., "LoRA: Low-rank adaptation of large language models", ICLR 2022: a linear layer W x + b
+becomes W x + b + s B A x, where W and b are frozen and only A, (rank, inputs), and B, (outputs,
+rank), are trained. Afterwards s B A is added to W, and the model is as large and as fast as before.
 """
 
 from torch import nn
@@ -12,44 +12,56 @@ from rmlib.errors import RmlibValueError
 
 from .encoder import encoder_layers, freeze
 
-SCALE = 2.0  # s, which the paper writes as alpha / r: the same for every rank, so that learning rates carry over
+# s, which the paper writes as alpha / r: the same for every rank, so that learning rates carry over
+SCALE = 2.0
 
 
 def add_lora(model: nn.Module, rank: int, seed: int = 0) -> int:
-    """Put an adapter beside every linear layer inside the encoder's layers: attention and feed-forward.
+    """Add an adapter to every linear layer of attention and feed-forward.
 
-    The adapters, the head and the case channel (`encoder.add_case_channel`) train, all else is frozen. B begins at 0,
-    so that the model computes at first what it did before.
+    The adapters, the head and the case channel (`encoder.add_case_channel`) train, all else is
+    frozen. B starts at 0, so that at first the model computes what it did before.
 
     Args:
         model: of transformers; changed in place. It keeps its class and the names of its modules.
         rank: from 1 to the smallest number of inputs or outputs of these layers.
-        seed: of A.
+        seed: of the initial A.
 
     Returns:
         how many parameters train.
 
     Raises:
-        RmlibValueError: a rank out of its range, or a model that has adapters already.
+        RmlibValueError: the rank is out of range, or the model has adapters already.
     """
-    from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds, and few runs need it
+    # imported here: it takes seconds, and few runs need it
+    from peft import LoraConfig, inject_adapter_in_model
 
     if rank_of(model):
-        raise RmlibValueError(f"the model has adapters of rank {rank_of(model)} already; call merge_lora first")
-    inside = {id(module) for module in encoder_layers(model).modules() if isinstance(module, nn.Linear)}
+        raise RmlibValueError(
+            f"the model has adapters of rank {rank_of(model)} already; call merge_lora first"
+        )
+    inside = {
+        id(module) for module in encoder_layers(model).modules() if isinstance(module, nn.Linear)
+    }
     linear = {name: module for name, module in model.named_modules() if id(module) in inside}
     largest = min(min(module.weight.shape) for module in linear.values())
     if not (1 <= rank <= largest and rank == int(rank)):
-        raise RmlibValueError(f"lora is {rank}; expected a rank (a whole number) from 1 to {largest} here")
+        raise RmlibValueError(
+            f"lora is {rank}; expected a rank (a whole number) from 1 to {largest} here"
+        )
     with seeded(seed):
-        settings = LoraConfig(r=int(rank), lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=list(linear))
+        settings = LoraConfig(
+            r=int(rank), lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=list(linear)
+        )
         inject_adapter_in_model(settings, model)
     return freeze(model, "none")
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Fold the adapters into the weights, W + s B A, and put plain linear layers back, in place. All weights can be
-    trained again. A model without adapters stays as it is."""
+    """Add the adapters to the weights, W + s B A, and restore plain linear layers, in place.
+
+    All weights are trainable again. A model without adapters is not changed.
+    """
     adapted = _adapted(model)
     for name, module in adapted.items():
         module.merge()

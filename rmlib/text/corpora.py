@@ -1,4 +1,4 @@
-"""Labelled text by name: the newswire that comes with the kit, CoNLL-2003, your own files, and rated tweets."""
+"""Labelled corpora by name."""
 
 import json
 import re
@@ -9,14 +9,14 @@ from pathlib import Path
 from rmlib.errors import nearest
 
 from . import downloads
-from .conll import CONLL_TYPES, CorpusError, Sentence, finish, read_conll, read_text, short
+from .conll import CONLL_TYPES, CorpusError, Sentence, read_conll, read_text, short, to_iob2
 
 SPLITS = {"train": ["train"], "dev": ["dev", "valid", "testa"], "test": ["test", "testb"]}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Three lists of sentences: to train on, to choose settings on (dev), and to report on once (test)."""
+    """Sentences to train on, to choose settings on (dev) and to report on once (test)."""
 
     name: str
     train: list[Sentence]
@@ -25,33 +25,36 @@ class Corpus:
 
     @cached_property
     def tags(self) -> list[str]:
-        """The tag set of all three splits, "O" first, then PER, ORG, LOC, MISC, then other types by alphabet; as it was
-        when it was first asked for."""
-        everything = (self.train, self.dev, self.test)
-        found = {tag[2:] for split in everything for sentence in split for tag in sentence.tags if tag != "O"}
-        types = [t for t in CONLL_TYPES if t in found] + sorted(found - set(CONLL_TYPES))
+        """The tag set of all splits: "O", then PER, ORG, LOC, MISC, then other types by alphabet.
+
+        Computed at the first access.
+        """
+        sentences = [*self.train, *self.dev, *self.test]
+        present = {tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}
+        types = [t for t in CONLL_TYPES if t in present] + sorted(present - set(CONLL_TYPES))
         return ["O"] + [f"{mark}-{t}" for t in types for mark in "BI"]
 
 
 def data_dir() -> Path:
-    """The folder with the kit's own data: `data` in a checkout, or the copy inside an installed package."""
+    """The folder of the kit's data: `data` in a checkout, or the copy in an installed package."""
     package = Path(__file__).parents[1]
     checkout = package.parent / "data"
     return checkout if (checkout / "newswire").is_dir() else package / "data"
 
 
 def newswire() -> Corpus:
-    """The newswire written for this kit: about 2,900 sentences, split 70/10/20; data/README.md describes it."""
+    """The newswire written for this kit: 2,900 sentences, split 70/10/20 (see data/README.md)."""
     return _from_folder(data_dir() / "newswire", "newswire", types=CONLL_TYPES)
 
 
 def conll2003(path=None, accept_licence=False, limit=None, hub=None) -> Corpus:
-    """CoNLL-2003 English: 14,041 / 3,250 / 3,453 sentences (Tjong Kim Sang and De Meulder, CoNLL 2003).
+    """CoNLL-2003 English: 14,041 / 3,250 / 3,453 sentences.
 
-    Its Reuters text is licensed for research only; fetching it takes accept_licence=True.
+    Tjong Kim Sang and De Meulder, CoNLL 2003. The Reuters text is licensed for research only.
 
     Args:
         path: a folder with your own copy; None takes the kit's asset.
+        accept_licence: True accepts the licence, which fetching the text requires.
         limit: keep only the first `limit` (1 or more) training sentences.
         hub: a data set on the model hub in the T-NER layout, such as "tner/conll2003".
 
@@ -60,19 +63,29 @@ def conll2003(path=None, accept_licence=False, limit=None, hub=None) -> Corpus:
         AssetError: the licence is not accepted, or the files cannot be had.
     """
     if path is not None and hub is not None:
-        raise CorpusError(f"conll2003 got both path {str(path)!r} and hub {hub!r}; expected one of them")
+        raise CorpusError(
+            f"conll2003 got both path {str(path)!r} and hub {hub!r}; expected one of them"
+        )
     if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise CorpusError(f"limit is {limit!r}; expected a number of sentences, 1 or more, or None for all")
+        raise CorpusError(
+            f"limit is {limit!r}; expected a number of sentences, 1 or more, or None for all"
+        )
     if hub is not None:
         corpus = _from_hub(hub, "conll2003", accept_licence)
     else:
-        folder = path if path is not None else downloads.fetch("conll2003", accept_licence=accept_licence)
-        corpus = _from_folder(folder, "conll2003", types=CONLL_TYPES)
+        if path is None:
+            path = downloads.fetch("conll2003", accept_licence=accept_licence)
+        corpus = _from_folder(path, "conll2003", types=CONLL_TYPES)
     return Corpus(corpus.name, corpus.train[:limit], corpus.dev, corpus.test)
 
 
 def load(name_or_folder, accept_licence=False) -> Corpus:
-    """A corpus by name: "newswire", "conll2003", "hub:owner/name", or a folder with train, dev and test files.
+    """A corpus by name.
+
+    Args:
+        name_or_folder: "newswire", "conll2003", "hub:owner/name", or a folder with train, dev and
+            test files.
+        accept_licence: as for `conll2003`.
 
     Raises:
         CorpusError: the name is not known, or a file is missing or cannot be used.
@@ -80,7 +93,10 @@ def load(name_or_folder, accept_licence=False) -> Corpus:
     """
     name = str(name_or_folder)
     if not name:
-        raise CorpusError("the name of the corpus is empty; expected newswire, conll2003, hub:owner/name or a folder")
+        raise CorpusError(
+            "the name of the corpus is empty; "
+            "expected newswire, conll2003, hub:owner/name or a folder"
+        )
     if name == "newswire":
         return newswire()
     if name == "conll2003":
@@ -92,35 +108,47 @@ def load(name_or_folder, accept_licence=False) -> Corpus:
 
 def _from_folder(folder, name: str, types=None) -> Corpus:
     try:
-        here = {p.name for p in Path(folder).iterdir()}
+        files = {p.name for p in Path(folder).iterdir()}
     except NotADirectoryError:
-        raise CorpusError(f"{folder} is a file; expected a folder with train, dev and test files") from None
+        raise CorpusError(
+            f"{folder} is a file; expected a folder with train, dev and test files"
+        ) from None
     except (OSError, ValueError):
         raise CorpusError(
             f"corpus {str(folder)!r} is neither a known name nor a folder that can be read; "
-            f"{nearest(folder, ['newswire', 'conll2003'])}, hub:owner/name, or a folder with train, dev and test files"
+            f"{nearest(folder, ['newswire', 'conll2003'])}, hub:owner/name, or a folder with "
+            "train, dev and test files"
         ) from None
     parts = {}
     for split, stems in SPLITS.items():
         wanted = [stem + suffix for stem in stems for suffix in (".conll", ".txt")]
-        found = [file for file in wanted if file in here]
-        if len(found) != 1:
-            got = " and ".join(found) or "none of them"
-            raise CorpusError(f"{folder}: the {split} split should be one of {', '.join(wanted)}; found {got}")
-        parts[split] = read_conll(Path(folder) / found[0], types=types)
+        present = [file for file in wanted if file in files]
+        if len(present) != 1:
+            got = " and ".join(present) or "none of them"
+            raise CorpusError(
+                f"{folder}: the {split} split should be one of {', '.join(wanted)}; found {got}"
+            )
+        parts[split] = read_conll(Path(folder) / present[0], types=types)
     return Corpus(name, **parts)
 
 
 def _from_hub(repo: str, name: str, accept_licence: bool) -> Corpus:
-    """A data set of the hub in the T-NER layout: dataset/label.json maps tags to numbers, and each split is a file
-    with a JSON object a line, {"tokens": [...], "tags": [numbers]}."""
+    """A data set of the hub in the T-NER layout.
+
+    dataset/label.json maps tags to numbers; each split is a file with one JSON object per line,
+    {"tokens": [...], "tags": [numbers]}.
+    """
     if "conll2003" in repo.lower() and not accept_licence:
-        raise CorpusError(f"{repo!r} holds Reuters text licensed for research only; expected accept_licence=True")
+        raise CorpusError(
+            f"{repo!r} holds Reuters text licensed for research only; expected accept_licence=True"
+        )
     labels = downloads.hub_file(repo, "dataset/label.json", repo_type="dataset")
     try:
         tag_of = {int(number): str(tag) for tag, number in json.loads(read_text(labels)).items()}
     except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
-        raise CorpusError(f'{labels}: expected one JSON object of tags and their numbers, {{"O": 0, ...}}') from None
+        raise CorpusError(
+            f'{labels}: expected one JSON object of tags and their numbers, {{"O": 0, ...}}'
+        ) from None
     parts = {}
     for split, files in {"train": ["train"], "dev": ["valid", "dev"], "test": ["test"]}.items():
         for file in files:
@@ -142,19 +170,18 @@ def _read_json_lines(path, tag_of: dict[int, str]) -> list[Sentence]:
         try:
             row = json.loads(line)
             words, tags = list(row["tokens"]), [tag_of[n] for n in row["tags"]]
-            good = len(words) == len(tags) > 0 and all(isinstance(w, str) and w for w in words)
-            good = good and all(re.fullmatch(r"O|[BIESLU]-\S+", tag) for tag in tags)
+            valid = len(words) == len(tags) > 0 and all(isinstance(w, str) and w for w in words)
+            valid = valid and all(re.fullmatch(r"O|[BIESLU]-\S+", tag) for tag in tags)
         except (ValueError, KeyError, TypeError, RecursionError):
-            good = False
-        if not good:
+            valid = False
+        if not valid:
+            known = ", ".join(map(str, sorted(tag_of)[:12]))
             raise CorpusError(
-                f'{path}, line {number}: {short(line)} is not {{"tokens": [words], "tags": [numbers]}} '
-                f"with as many of both and numbers from label.json ({', '.join(map(str, sorted(tag_of)[:12]))})"
+                f"{path}, line {number}: {short(line)} is not "
+                '{"tokens": [words], "tags": [numbers]} '
+                f"with as many of both and numbers from label.json ({known})"
             )
         sentences.append([(number, word, tag) for word, tag in zip(words, tags, strict=True)])
     if not sentences:
-        raise CorpusError(f"{path} holds no sentence; expected a JSON object a line")
-    return finish(path, sentences, "auto")
-
-
-# --- Tweets and typed text ------------------------------------------------------------------------------------------
+        raise CorpusError(f"{path} holds no sentence; expected one JSON object per line")
+    return to_iob2(path, sentences, "auto")

@@ -1,4 +1,4 @@
-"""Exact metrics: entity-level precision, recall and F1 (seqeval, strict IOB2), token accuracy, calibration."""
+"""Exact metrics of a tagging."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,23 +16,24 @@ Tags = Sequence[Sequence[str]]
 
 
 def entity_scores(gold: Tags, predicted: Tags) -> dict:
-    """Entity-level scores: an entity counts when its type, start and end are all right.
+    """Entity-level precision, recall and F1 (Tjong Kim Sang and De Meulder 2003).
 
-    Strict mode with scheme IOB2: an I- tag that continues nothing is no entity (Ramshaw and Marcus 1995 for the
-    scheme; Tjong Kim Sang and De Meulder 2003 for the measure).
+    An entity is right if its type, start and end are. seqeval's strict mode with scheme IOB2: an
+    I- tag that continues nothing is no entity.
 
     Args:
-        gold, predicted: one sequence of IOB2 tags a sentence, of equal lengths.
+        gold, predicted: one sequence of IOB2 tags per sentence, of equal lengths.
 
     Returns:
-        `f1`, `precision`, `recall` (micro, in [0, 1]), `support` (gold entities), `token_accuracy`, and `per_type`:
-        {type: {precision, recall, f1, support}}. All 0 where nothing is found.
+        `f1`, `precision`, `recall` (micro, in [0, 1]), `support` (gold entities), `token_accuracy`,
+        and `per_type`: {type: {precision, recall, f1, support}}. All 0 if nothing is predicted.
 
     Raises:
         RmlibValueError: sequences of different lengths, or no sentence at all.
     """
     _check(gold, predicted)
-    with warnings.catch_warnings():  # seqeval warns of types that are never predicted; the zeros say so already
+    with warnings.catch_warnings():
+        # seqeval warns of types that are never predicted; the zeros say so already
         warnings.simplefilter("ignore")
         report = classification_report(
             [list(tags) for tags in gold],
@@ -43,7 +44,11 @@ def entity_scores(gold: Tags, predicted: Tags) -> dict:
             zero_division=0,
         )
     types = {name: _plain(row) for name, row in report.items() if not name.endswith(" avg")}
-    return {**_plain(report["micro avg"]), "token_accuracy": token_accuracy(gold, predicted), "per_type": types}
+    return {
+        **_plain(report["micro avg"]),
+        "token_accuracy": token_accuracy(gold, predicted),
+        "per_type": types,
+    }
 
 
 def _plain(row: dict) -> dict:
@@ -56,21 +61,27 @@ def _plain(row: dict) -> dict:
 
 
 def token_accuracy(gold: Tags, predicted: Tags) -> float:
-    """Share of words whose tag is right, in [0, 1]; flattering, because most words are O."""
-    return float(accuracy_score([t for tags in gold for t in tags], [t for tags in predicted for t in tags]))
-
-
-def report_table(scores: dict) -> pd.DataFrame:
-    """`entity_scores` as a table: one row a type and one for all, columns precision, recall, f1, support."""
-    rows = {**scores["per_type"], "all": scores}
-    columns = ["precision", "recall", "f1", "support"]
-    return pd.DataFrame({name: [row[c] for c in columns] for name, row in rows.items()}, index=columns).T.astype(
-        {"support": int}
+    """Share of words whose tag is right, in [0, 1]; high for any tagger, as most words are O."""
+    return float(
+        accuracy_score([t for tags in gold for t in tags], [t for tags in predicted for t in tags])
     )
 
 
+def report_table(scores: dict) -> pd.DataFrame:
+    """`entity_scores` as a table: precision, recall, f1 and support per type and for all."""
+    rows = {**scores["per_type"], "all": scores}
+    columns = ["precision", "recall", "f1", "support"]
+    return pd.DataFrame(
+        {name: [row[c] for c in columns] for name, row in rows.items()}, index=columns
+    ).T.astype({"support": int})
+
+
 def type_confusion(gold: Tags, predicted: Tags) -> pd.DataFrame:
-    """Words by their gold type (rows) and predicted type (columns), B- and I- taken together; counts."""
+    """Counts of words by gold type (rows) and predicted type (columns), B- and I- merged.
+
+    Raises:
+        RmlibValueError: as `entity_scores`.
+    """
     _check(gold, predicted)
     flat = [[tag.split("-", 1)[-1] for tags in side for tag in tags] for side in (gold, predicted)]
     names = sorted(set(flat[0]) | set(flat[1]), key=lambda name: (name == "O", name))
@@ -78,47 +89,62 @@ def type_confusion(gold: Tags, predicted: Tags) -> pd.DataFrame:
 
 
 class Reliability(NamedTuple):
-    """`table`: a row a bin, columns `words`, `confidence` and `accuracy` (means, NaN in an empty bin); `error`: the
-    expected calibration error in [0, 1]."""
+    """The calibration of a model's confidences.
+
+    Attributes:
+        table: one row per bin, columns `words`, `confidence` and `accuracy` (means, NaN in an empty
+            bin).
+        error: the expected calibration error, in [0, 1].
+    """
 
     table: pd.DataFrame
     error: float
 
 
 def reliability(confidence, right, bins: int = 10) -> Reliability:
-    """Are answers that are given with probability .9 right nine times in ten?
+    """Compare confidence with accuracy, and compute the expected calibration error.
 
-    The expected calibration error is the mean distance between confidence and accuracy over bins of equal width,
-    weighted by their words (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
+    The error is the mean distance between the two over bins of equal width, weighted by their words
+    (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
 
     Args:
-        confidence: (words,) the probability of each answer, in [0, 1].
-        right: (words,) whether it is right.
-        bins: of equal width from 0 to 1; a confidence on an edge belongs to the bin above it.
+        confidence: (words,) the probability of each predicted tag, in [0, 1].
+        right: (words,) whether the tag is right.
+        bins: how many, from 0 to 1; a confidence on an edge belongs to the bin above it.
 
     Raises:
         RmlibValueError: no word, lengths that differ, a confidence outside [0, 1], or no bin.
     """
-    p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
-    if p.ndim != 1 or p.shape != hit.shape or not p.size:
-        raise RmlibValueError(f"confidence has shape {p.shape} and right {hit.shape}; expected (words,), at least 1")
+    p = np.asarray(confidence, dtype=float)
+    correct = np.asarray(right, dtype=float)
+    if p.ndim != 1 or p.shape != correct.shape or not p.size:
+        raise RmlibValueError(
+            f"confidence has shape {p.shape} and right {correct.shape}; "
+            "expected (words,), at least 1"
+        )
     if not (np.all(p >= 0) and np.all(p <= 1)):
         raise RmlibValueError(f"confidences run from {p.min():g} to {p.max():g}; expected 0 to 1")
     if bins < 1:
         raise RmlibValueError(f"bins is {bins}; expected at least 1")
-    place = np.minimum((p * bins).astype(int), bins - 1)
-    words, sure, good = (np.bincount(place, weights, minlength=bins) for weights in (None, p, hit))
-    some = np.maximum(words, 1)
-    table = pd.DataFrame({"words": words, "confidence": sure / some, "accuracy": good / some})
+    index = np.minimum((p * bins).astype(int), bins - 1)
+    words = np.bincount(index, minlength=bins)
+    p_sum = np.bincount(index, p, minlength=bins)
+    correct_sum = np.bincount(index, correct, minlength=bins)
+    divisor = np.maximum(words, 1)
+    columns = {"words": words, "confidence": p_sum / divisor, "accuracy": correct_sum / divisor}
+    table = pd.DataFrame(columns)
     table.loc[words == 0, ["confidence", "accuracy"]] = np.nan
-    return Reliability(table, float(np.abs(sure - good).sum() / p.size))
+    return Reliability(table, float(np.abs(p_sum - correct_sum).sum() / p.size))
 
 
 def _check(gold: Tags, predicted: Tags):
     if len(gold) != len(predicted) or not gold:
         raise RmlibValueError(
-            f"{len(gold)} gold and {len(predicted)} predicted sentences; expected as many, at least 1"
+            f"{len(gold)} gold and {len(predicted)} predicted sentences; "
+            "expected as many, at least 1"
         )
     for number, (a, b) in enumerate(zip(gold, predicted, strict=True), 1):
         if len(a) != len(b):
-            raise RmlibValueError(f"sentence {number}: {len(a)} gold and {len(b)} predicted tags; expected as many")
+            raise RmlibValueError(
+                f"sentence {number}: {len(a)} gold and {len(b)} predicted tags; expected as many"
+            )

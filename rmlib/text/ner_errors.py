@@ -1,15 +1,21 @@
-"""What is wrong with a tagging: the wrong type, the wrong boundary, a name invented, a name missed."""
+"""Error types of a named-entity tagging."""
 
 from typing import NamedTuple
 
 from .conll import entities
 
-MISTAKES = ("type", "boundary", "invented", "missed")
+ERROR_TYPES = ("type", "boundary", "spurious", "missing")
 
 
 class Mark(NamedTuple):
-    """An entity: words start to end (excluded), its type, "right" or one of `MISTAKES`, and whether a tagging before
-    lacked it."""
+    """An entity with its verdict.
+
+    Attributes:
+        start, end: its words; `end` is excluded.
+        type: the entity type.
+        verdict: "right" or one of `ERROR_TYPES`.
+        new: whether the earlier tagging lacked it.
+    """
 
     start: int
     end: int
@@ -18,29 +24,31 @@ class Mark(NamedTuple):
     new: bool
 
 
-def compare(gold: list[str], found: list[str], before: list[str] | None = None) -> list[Mark]:
-    """The entities of a tagging, judged against gold, and the gold entities that it misses, in order.
+def compare(gold: list[str], predicted: list[str], before: list[str] | None = None) -> list[Mark]:
+    """The predicted entities with their verdicts, and the missing gold entities, in order.
 
-    An entity is "right" when type, start and end are; "type" when start and end are; "boundary" when it shares a word
-    with a gold entity; else "invented". A gold entity that shares no word with any is "missed".
+    A predicted entity is "right" if type, start and end are; "type" if only start and end are;
+    "boundary" if it shares a word with a gold entity; else "spurious". A gold entity that shares
+    no word with any is "missing".
 
     Args:
-        gold, found: IOB2 tags of one sentence.
-        before: the tagging that `new` is measured from; None: nothing is new.
+        gold: the IOB2 tags of one sentence.
+        predicted: the predicted tags.
+        before: an earlier prediction that `new` compares with; None: nothing is new.
     """
-    right, mine = entities(gold), entities(found)
-    old = mine if before is None else entities(before)
+    expected, own = entities(gold), entities(predicted)
+    earlier = own if before is None else entities(before)
     marks = []
-    for kind, start, end in mine:
-        near = [g for g in right if g[1] < end and start < g[2]]
-        if (kind, start, end) in near:
+    for kind, start, end in own:
+        overlapping = [g for g in expected if g[1] < end and start < g[2]]
+        if (kind, start, end) in overlapping:
             verdict = "right"
-        elif any(g[1:] == (start, end) for g in near):
+        elif any(g[1:] == (start, end) for g in overlapping):
             verdict = "type"
         else:
-            verdict = "boundary" if near else "invented"
-        marks.append(Mark(start, end, kind, verdict, (kind, start, end) not in old))
-    for kind, start, end in right:
-        if not any(m[1] < end and start < m[2] for m in mine):
-            marks.append(Mark(start, end, kind, "missed", False))
+            verdict = "boundary" if overlapping else "spurious"
+        marks.append(Mark(start, end, kind, verdict, (kind, start, end) not in earlier))
+    for kind, start, end in expected:
+        if not any(p[1] < end and start < p[2] for p in own):
+            marks.append(Mark(start, end, kind, "missing", False))
     return sorted(marks)

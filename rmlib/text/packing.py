@@ -1,7 +1,5 @@
-"""Batches for the loop: cut from tensors that stay on the device, padded to one width or packed into one row."""
+"""Batches as tensors, padded or packed, cut from a store that stays on the device."""
 
-import heapq
-import random
 from typing import NamedTuple
 
 import torch
@@ -9,170 +7,158 @@ from torch import Tensor
 
 from rmlib.errors import RmlibValueError
 
-from .batches import IGNORE, Example
+from .encoding import IGNORE, Example
 
 
 class Batch(NamedTuple):
-    """A batch as the loop takes it.
+    """A batch for the encoder and the objective.
 
     Attributes:
-        inputs: for the encoder, on the device: (sentences, pieces), or (1, pieces of all) where they are packed.
-        items: (items,) where the labelled pieces are, when the rows of the inputs are laid end to end; for whole texts
-            the number of the text.
+        inputs: for the encoder, on the device: (sentences, tokens), or (1, tokens of all
+            sentences) for a packed batch.
+        items: (items,) indices of the labelled tokens in the flattened inputs; for whole texts the
+            number of each text.
         labels: (items,)
-        words: labelled items of each sentence, in order; 1 for a whole text.
-        pieces: without padding.
+        items_per_sentence: labelled tokens of each sentence, in order; 1 for a whole text.
+        tokens: how many there are, padding not counted.
     """
 
     inputs: dict
     items: Tensor
     labels: Tensor
-    words: list[int]
-    pieces: int
+    items_per_sentence: list[int]
+    tokens: int
 
 
-class Shelf:
-    """All examples as flat tensors that stay on the device; a batch is picked from them by number, so that no list is
-    walked through and little is copied at a step.
+class TokenStore:
+    """All examples as flat tensors that stay on the device.
+
+    A batch is selected from them by index, so that a step loops over no list and copies little.
 
     Args:
-        examples: as `encode` makes them; at least one.
-        pad_id, case: as for `collate`.
+        examples: from `encode` or `encode_texts`; at least one.
+        pad_id: the id of the padding token.
+        case: whether the inputs hold `token_type_ids`.
         device: of the tensors.
-        first_position: the number that the encoder gives to the place of a sentence's first piece.
+        first_position: the position id of a sentence's first token.
     """
 
     def __init__(
-        self, examples: list[Example], pad_id: int = 0, case: bool = True, device="cpu", first_position: int = 0
+        self,
+        examples: list[Example],
+        pad_id: int = 0,
+        case: bool = True,
+        device="cpu",
+        first_position: int = 0,
     ):
-        self.device, self.case, self.first_position = torch.device(device), case, first_position
-        self.lengths = torch.tensor([len(e) for e in examples])
+        self.device = torch.device(device)
+        self.case = case
+        self.first_position = first_position
+        self.lengths = torch.tensor([len(example) for example in examples])
         self.starts = self.lengths.cumsum(0) - self.lengths
         self.longest = int(self.lengths.max())
-        self.shortest_first = self.lengths.sort().values.cumsum(0)  # pieces of the k shortest together
         self.per_text = isinstance(examples[0].labels, int)
-        rows = [[e.labels] if self.per_text else e.labels for e in examples]
-        flat = lambda lists, end: torch.tensor([x for one in lists for x in one] + [end])  # noqa: E731
-        self.nothing = int(self.lengths.sum())  # the place after the last piece, which fills up short rows
-        self.input_ids = flat((e.input_ids for e in examples), pad_id).to(self.device)
-        self.token_types = flat((e.case for e in examples), 0).to(self.device)
-        self.labels = flat(rows, IGNORE)
-        self.words = [1 if self.per_text else len(row) - row.count(IGNORE) for row in rows]  # labelled, a sentence
+        # at the end of each flat tensor stands one padding position
+        self._padding = int(self.lengths.sum())
+        self.input_ids = _flat([e.input_ids for e in examples], pad_id).to(self.device)
+        self.token_types = _flat([e.case for e in examples], 0).to(self.device)
+        labels = [[e.labels] if self.per_text else e.labels for e in examples]
+        self.labels = _flat(labels, IGNORE)
+        self.items_per_sentence = [
+            1 if self.per_text else len(own) - own.count(IGNORE) for own in labels
+        ]
+        # [k]: tokens of the k + 1 shortest sentences together
+        self._shortest_together = self.lengths.sort().values.cumsum(0)
 
     def padded(self, group: list[int]) -> Batch:
-        """The examples of these numbers, filled up to the longest: what `collate` gives, without `attention_mask` where
-        there is no padding."""
+        """The examples with these indices, padded; without `attention_mask` if none is needed."""
         lengths, starts = self.lengths[group], self.starts[group]
         column = torch.arange(int(lengths.max()))
-        there = column < lengths[:, None]
-        places = torch.where(there, starts[:, None] + column, self.nothing)
-        inputs = self._inputs(places)
-        if not there.all():
-            inputs["attention_mask"] = self._to_device(there.long())
-        return self._batch(inputs, group, places, int(lengths.sum()))
+        mask = column < lengths[:, None]
+        indices = torch.where(mask, starts[:, None] + column, self._padding)
+        inputs = self._inputs(indices)
+        if not mask.all():
+            inputs["attention_mask"] = self._to_device(mask.long())
+        return self._batch(inputs, group, indices, int(lengths.sum()))
 
     def packed(self, group: list[int], size: int) -> Batch:
-        """The same without padding between sentences, in one row of `size` pieces: `position_ids` begin anew with each
-        sentence, and `cu_seq_lens_q` tells where that is. Every batch has the same shapes: after the last sentence come
-        padding pieces that see only each other.
+        """The examples with these indices, one after the other in one row of `size` tokens.
+
+        `position_ids` start anew in each sentence, and `cu_seq_lens_q` holds the boundaries. All
+        batches of one size have the same shapes: after the last sentence come padding tokens that
+        attend only to each other.
 
         Raises:
-            RmlibValueError: the sentences have more pieces than `size`.
+            RmlibValueError: the sentences have more than `size` tokens.
         """
         lengths, starts = self.lengths[group], self.starts[group]
-        pieces = int(lengths.sum())
-        if pieces > size:
-            raise RmlibValueError(f"the sentences have {pieces} pieces; expected at most {size}")
-        rest = [min(self.longest, size - pieces - done) for done in range(0, size - pieces, self.longest)]
-        begins = torch.cat([lengths, torch.tensor(rest, dtype=torch.long)]).cumsum(0)
-        first = torch.repeat_interleave(begins[: len(group)] - lengths, lengths)  # of each piece's sentence
-        positions, places = torch.zeros(size, dtype=torch.long), torch.full((size,), self.nothing)
-        positions[:pieces] = torch.arange(pieces) - first
-        places[:pieces] = positions[:pieces] + torch.repeat_interleave(starts, lengths)
-        inputs = self._inputs(places[None]) | {"position_ids": self._to_device(positions[None] + self.first_position)}
-        ends = torch.full((self._most(size) + 1,), size, dtype=torch.int32)  # after the last sentence: empty ones
-        ends[0], ends[1 : len(begins) + 1] = 0, begins
-        inputs |= {"cu_seq_lens_q": self._to_device(ends), "max_length_q": self.longest}
-        return self._batch(inputs, group, places, pieces)
-
-    def _most(self, size: int) -> int:
-        """As many sentences as can be in a row of `size` pieces, what fills it up included."""
-        return int((self.shortest_first <= size).sum()) + -(-size // self.longest) + 1
+        tokens = int(lengths.sum())
+        if tokens > size:
+            raise RmlibValueError(f"the sentences have {tokens} tokens; expected at most {size}")
+        padding = range(0, size - tokens, self.longest)
+        rest = [min(self.longest, size - tokens - done) for done in padding]
+        ends = torch.cat([lengths, torch.tensor(rest, dtype=torch.long)]).cumsum(0)
+        # for each token, the index at which its sentence starts in the row
+        sentence_start = torch.repeat_interleave(ends[: len(group)] - lengths, lengths)
+        positions = torch.zeros(size, dtype=torch.long)
+        positions[:tokens] = torch.arange(tokens) - sentence_start
+        indices = torch.full((size,), self._padding)
+        indices[:tokens] = positions[:tokens] + torch.repeat_interleave(starts, lengths)
+        # after the last sentence: empty ones, so that the shape stays the same
+        boundaries = torch.full((self._most_sentences(size) + 1,), size, dtype=torch.int32)
+        boundaries[0] = 0
+        boundaries[1 : len(ends) + 1] = ends
+        inputs = self._inputs(indices[None]) | {
+            "position_ids": self._to_device(positions[None] + self.first_position),
+            "cu_seq_lens_q": self._to_device(boundaries),
+            "max_length_q": self.longest,
+        }
+        return self._batch(inputs, group, indices, tokens)
 
     def without_case(self, inputs: dict, hidden: Tensor) -> Tensor:
-        """The token types of a batch with no capitals in some sentences.
+        """The token types of a batch, with the capitals of some sentences hidden.
 
         Args:
-            inputs: of a `Batch`. hidden: (sentences,) bool, on the CPU.
+            inputs: of a `Batch`.
+            hidden: (sentences,) bool, on the CPU.
         """
         types = inputs["token_type_ids"]
         if "cu_seq_lens_q" not in inputs:
             return types * self._to_device(~hidden)[:, None]
         shown = torch.ones(len(inputs["cu_seq_lens_q"]) - 1, dtype=torch.bool)
         shown[: len(hidden)] = ~hidden
-        pieces = torch.arange(types.shape[1], device=types.device)
-        sentence = torch.bucketize(pieces, inputs["cu_seq_lens_q"][1:], right=True)
+        tokens = torch.arange(types.shape[1], device=types.device)
+        sentence = torch.bucketize(tokens, inputs["cu_seq_lens_q"][1:], right=True)
         return types * self._to_device(shown)[sentence]
 
-    def _batch(self, inputs: dict, group: list[int], places: Tensor, pieces: int) -> Batch:
+    def _most_sentences(self, size: int) -> int:
+        """The most sentences that fit in a row of `size` tokens, those of padding included."""
+        return int((self._shortest_together <= size).sum()) + -(-size // self.longest) + 1
+
+    def _batch(self, inputs: dict, group: list[int], indices: Tensor, tokens: int) -> Batch:
         if self.per_text:
             items, labels = torch.arange(len(group)), self.labels[group]
         else:
-            own = self.labels[places.flatten()]
+            own = self.labels[indices.flatten()]
             items = (own != IGNORE).nonzero()[:, 0]
             labels = own[items]
-        words = [self.words[i] for i in group]
-        return Batch(inputs, self._to_device(items), self._to_device(labels), words, pieces)
+        counts = [self.items_per_sentence[i] for i in group]
+        return Batch(inputs, self._to_device(items), self._to_device(labels), counts, tokens)
 
-    def _inputs(self, places: Tensor) -> dict:
-        places = self._to_device(places)
-        inputs = {"input_ids": self.input_ids[places]}
-        return inputs | {"token_type_ids": self.token_types[places]} if self.case else inputs
+    def _inputs(self, indices: Tensor) -> dict:
+        indices = self._to_device(indices)
+        inputs = {"input_ids": self.input_ids[indices]}
+        if self.case:
+            inputs["token_type_ids"] = self.token_types[indices]
+        return inputs
 
     def _to_device(self, tensor: Tensor) -> Tensor:
-        """Without waiting for it: what a GPU is sent from pinned memory it takes while the program goes on."""
+        """Copy to the device; to a GPU from pinned memory, so that the program need not wait."""
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
 
-def packs(lengths: list[int], size: int, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """The packed batches of one epoch: sentences of all lengths in each, rows of `size` pieces about equally full, and
-    the same number of rows in every epoch.
-
-    Like cards, the sentences are dealt out: the longest first, each to the row that is emptiest (Graham 1969). Chance
-    decides between sentences of one length. Arguments, results and errors as `batches`, but a sentence longer than
-    `size` is refused too.
-    """
-    longest = max(lengths, default=0)
-    if size < max(longest, 1):
-        raise RmlibValueError(f"budget is {size}; expected at least {max(longest, 1)} pieces, the longest sentence")
-    shuffle = random.Random(f"{seed} {epoch}").shuffle
-    order = list(range(len(lengths)))
-    shuffle(order)
-    order.sort(key=lambda i: -lengths[i])
-    rows = -(-sum(lengths) // size)
-    while (groups := _dealt(order, lengths, rows, size)) is None:
-        rows += 1
-    shuffle(groups)
-    return groups
-
-
-def fullest(groups: list[list[int]], lengths: list[int]) -> int:
-    """The pieces of the fullest batch, or a few more: as many as all packed rows get, whose shapes are to be the same.
-    How full rows are depends on the lengths of the sentences alone, so every epoch has as many."""
-    return -(-max(sum(lengths[i] for i in group) for group in groups) // 8) * 8
-
-
-def _dealt(order: list[int], lengths: list[int], rows: int, size: int) -> list[list[int]] | None:
-    """The sentences dealt out in this order, or None where one finds no room. How full the rows get depends on the
-    lengths alone."""
-    filled = [(0, row) for row in range(rows)]  # a heap: the emptiest row first
-    groups: list[list[int]] = [[] for _ in range(rows)]
-    for i in order:
-        pieces, row = filled[0]
-        if pieces + lengths[i] > size:
-            return None
-        groups[row].append(i)
-        heapq.heapreplace(filled, (pieces + lengths[i], row))
-    return groups
+def _flat(rows: list[list[int]], padding: int) -> Tensor:
+    """All rows one after the other in one tensor, with one padding value at the end."""
+    return torch.tensor([x for row in rows for x in row] + [padding])

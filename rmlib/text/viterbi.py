@@ -1,4 +1,4 @@
-"""From logits to tags: the most probable tag sequence that is well formed."""
+"""Tags from logits: the most probable well-formed tag sequence."""
 
 from functools import lru_cache
 
@@ -7,8 +7,10 @@ from torch import Tensor
 
 
 def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
-    """The most probable well-formed tag sequence of each sentence: an I- tag only after B- or I- of the same type
-    (Viterbi 1967), for all sentences at once.
+    """The most probable well-formed tag sequence of each sentence (Viterbi 1967).
+
+    Well formed: an I- tag follows only B- or I- of the same type. All sentences are decoded at
+    once.
 
     Args:
         logits: (words, tags), sentence after sentence.
@@ -18,11 +20,13 @@ def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
     Returns:
         (words,) indices into `tags`.
     """
-    transition = torch.where(torch.tensor(_may_follow(tuple(tags))), 0.0, -torch.inf).to(logits.dtype)
+    allowed = torch.tensor(_may_follow(tuple(tags)))
+    transition = torch.where(allowed, 0.0, -torch.inf).to(logits.dtype)
     mask = torch.arange(max(lengths, default=0)) < torch.tensor(lengths, dtype=torch.long)[:, None]
     scores = logits.new_zeros(*mask.shape, len(tags))  # (sentences, longest, tags)
     scores[mask] = logits.log_softmax(-1)
-    # best[s, b]: the score of the best sequence of sentence s so far that ends in tag b; before the first word it is O.
+    # best[s, b]: the score of the best sequence of sentence s so far that ends in tag b; before the
+    # first word it is O.
     best = transition[tags.index("O")].expand(len(lengths), -1)
     back = []  # for each position, the tag before tag b on that sequence
     for k in range(mask.shape[1]):
@@ -33,12 +37,12 @@ def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
         inside = mask[:, k, None]  # a sentence that has ended stays on the tag of its last word
         best = torch.where(inside, longer + scores[:, k], best)
         back.append(torch.where(inside, previous, torch.arange(len(tags))))
-    found = torch.zeros(mask.shape, dtype=torch.long)
+    predictions = torch.zeros(mask.shape, dtype=torch.long)
     tag = best.argmax(-1)
     for k in reversed(range(mask.shape[1])):
-        found[:, k] = tag
+        predictions[:, k] = tag
         tag = back[k].gather(1, tag[:, None])[:, 0]
-    return found[mask]
+    return predictions[mask]
 
 
 @lru_cache

@@ -1,8 +1,8 @@
-"""Splitting typed text into words, by the rules of the newswire."""
+"""Split typed text into words, as the newswire is split."""
 
 import re
 
-# A letter, a figure, or any other sign that is no punctuation.
+# A letter, a digit, or any other character that is not punctuation.
 _W = r"[^\s!-/:-@\[-^`{-~“”‘’«»…–—£€¥]"
 _WORD = re.compile(
     rf"""https?://\S*{_W}/?                              # a web address
@@ -18,11 +18,12 @@ _WORD = re.compile(
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a sentence as the newswire splits them, for tagging text that somebody types.
+    """Split a sentence into words, for tagging text that somebody types.
 
-    Punctuation, brackets, % and money signs are words of their own, and so is 's. Hyphens, the apostrophe in don't or
-    O'Farrelly and the signs in 11.2, 1,400 or km/h stay inside their word; so does the point of U.N., of an initial
-    or of a number that opens a list. Nothing is lost: the words without spaces are the text without spaces.
+    Punctuation, brackets, % and currency signs are words of their own, and so is 's. Hyphens, the
+    apostrophe in don't or O'Farrelly and the signs in 11.2, 1,400 or km/h stay inside their word;
+    so does the full stop of U.N., of an initial or of a number that opens a list. No character but
+    spaces is lost.
     """
     chunks = text.split()
     words = []
@@ -32,7 +33,8 @@ def split_words(text: str) -> list[str]:
         if in_list:
             words.append(chunk)
         elif last and re.search(r"(?:^|\W)[^\W\d_]\.$", chunk) and not re.search(r"\.\w\.$", chunk):
-            words += [*_WORD.findall(chunk[:-1]), "."]  # "So do I." ends a sentence: no initial
+            # "So do I." ends a sentence: "I" is not an initial
+            words += [*_WORD.findall(chunk[:-1]), "."]
         else:
             words += _WORD.findall(chunk)
     return words

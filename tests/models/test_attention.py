@@ -1,4 +1,4 @@
-"""Attention: against transformers' own, packed against padded, and the call for a GPU on tensors without numbers."""
+"""Attention: against transformers' own, and packed against padded."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from transformers import AutoConfig, AutoModel
 from rmlib.models import attention
 from rmlib.models.attention import can_pack
 from rmlib.models.encoder import new_tagger
-from rmlib.text.packing import Shelf, packs
+from rmlib.text.batches import longest_first
+from rmlib.text.packing import TokenStore
 from tests.text.padding import collate
 
 
@@ -21,8 +22,10 @@ def examples(tagger, small):
     return tagger.encode(small.train).examples
 
 
-def slopes(model, logits, weight):
-    return torch.autograd.grad((logits * weight).sum(), [p for n, p in model.named_parameters() if "pooler" not in n])
+def gradients(model, logits, weight):
+    return torch.autograd.grad(
+        (logits * weight).sum(), [p for n, p in model.named_parameters() if "pooler" not in n]
+    )
 
 
 @pytest.mark.parametrize("of", ["eager", "sdpa"])
@@ -31,30 +34,32 @@ def test_padded_against_transformers(tagger, examples, of):
     batch.pop("labels")
     assert (batch["attention_mask"] == 0).any()
     model, real = tagger.model, batch["attention_mask"].bool()
-    found = model(**batch).logits[real]
-    weight = torch.randn_like(found)
-    own = slopes(model, found, weight)
+    values = model(**batch).logits[real]
+    weight = torch.randn_like(values)
+    own = gradients(model, values, weight)
     model.set_attn_implementation(of)
     assert not can_pack(model)
     expected = model(**batch).logits[real]
-    torch.testing.assert_close(found, expected)
-    for one, other in zip(own, slopes(model, expected, weight), strict=True):
+    torch.testing.assert_close(values, expected)
+    for one, other in zip(own, gradients(model, expected, weight), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [128, 300])
 def test_packed_against_padded(tagger, examples, size):
-    """Values and slopes: no sentence sees its neighbours, and what fills up the row has no effect."""
+    """Values and gradients: neither other sentences nor padding have an effect."""
     assert can_pack(tagger.model)
     tagger.model.double()
-    shelf = Shelf(examples)
-    for group in packs(shelf.lengths.tolist(), size)[:3]:
-        padded, row = shelf.padded(group), shelf.packed(group, size)
+    store = TokenStore(examples)
+    for group in longest_first(store.lengths.tolist(), size)[:3]:
+        padded, row = store.padded(group), store.packed(group, size)
         assert row.inputs["input_ids"].shape == (1, size) and "attention_mask" not in row.inputs
-        logits = [tagger.model(**one.inputs).logits.flatten(0, 1)[one.items] for one in (padded, row)]
+        logits = [
+            tagger.model(**one.inputs).logits.flatten(0, 1)[one.items] for one in (padded, row)
+        ]
         torch.testing.assert_close(*logits)
         weight = torch.randn_like(logits[0])
-        for one, other in zip(*(slopes(tagger.model, z, weight) for z in logits), strict=True):
+        for one, other in zip(*(gradients(tagger.model, z, weight) for z in logits), strict=True):
             torch.testing.assert_close(one, other)
 
 
@@ -71,33 +76,43 @@ def test_packed_in_any_order(lengths):
 def test_dropout_falls_on_the_attention_weights():
     q, k, v = torch.randn(3, 1, 1, 6, 8, requires_grad=True).unbind()
     torch.manual_seed(0)
-    found = attention.plain(q, k, v, None, 0.5, 1.0)
+    values = attention.plain(q, k, v, None, 0.5, 1.0)
     torch.manual_seed(0)
     weights = attention.drop((q @ k.transpose(2, 3)).softmax(-1), 0.5)
-    torch.testing.assert_close(found, weights @ v)
-    assert (weights == 0).any() and not torch.allclose(found, attention.plain(q, k, v, None, 0.0, 1.0))
+    torch.testing.assert_close(values, weights @ v)
+    assert (weights == 0).any() and not torch.allclose(
+        values, attention.plain(q, k, v, None, 0.0, 1.0)
+    )
 
 
-def test_the_call_for_a_gpu_fits_torch():
-    """On tensors that have shapes but no numbers, so that no GPU is needed: the kernel itself is not run here."""
-    q, k, v = (torch.empty(1, 12, 64, 32, device="meta", dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+def test_the_call_of_the_gpu_kernel_fits_torch():
+    """On tensors that have shapes but no data, so that no GPU is needed and no kernel runs."""
+    q, k, v = (
+        torch.empty(1, 12, 64, 32, device="meta", dtype=torch.bfloat16, requires_grad=True)
+        for _ in range(3)
+    )
     starts = torch.empty(9, dtype=torch.int32, device="meta")
-    found = attention.packed_on_gpu(q, k, v, 0.2, starts, 16)
-    assert found.shape == (1, 64, 12, 32)
-    found.sum().backward()
+    values = attention.packed_on_gpu(q, k, v, 0.2, starts, 16)
+    assert values.shape == (1, 64, 12, 32)
+    values.sum().backward()
     assert q.grad.shape == q.shape
 
 
-def test_a_model_that_cannot_choose_keeps_its_own():
+def test_a_model_without_the_interface_keeps_its_own():
     class Other(torch.nn.Module):
         pass
 
     assert attention.use_attention(Other()) is None
 
 
-def test_an_encoder_whose_pieces_do_not_see_far_keeps_its_own():
+def test_an_encoder_with_local_attention_keeps_its_own():
     config = AutoConfig.for_model(
-        "modernbert", vocab_size=50_300, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8
+        "modernbert",
+        vocab_size=50_300,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=8,
     )
     assert attention.use_attention(AutoModel.from_config(config)) is None
 

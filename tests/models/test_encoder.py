@@ -1,4 +1,4 @@
-"""The encoder and its heads: what is loaded, frozen, refused, saved, and how tags are chosen."""
+"""Pretrained encoders with their heads: loaded, refused, frozen, tagging, saved."""
 
 import itertools
 import json
@@ -13,12 +13,12 @@ from rmlib.errors import RmlibError, RmlibValueError
 from rmlib.models.attention import use_attention
 from rmlib.models.encoder import EncoderError, freeze, load_tagger, new_classifier, new_tagger
 from rmlib.text import downloads
-from rmlib.text.batches import encode_texts
 from rmlib.text.conll import Sentence
-from rmlib.text.viterbi import decode
+from rmlib.text.encoding import encode_texts
 from rmlib.training.config import Config
 from rmlib.training.loop import Training
 from tests.text.padding import collate
+from tests.text.test_viterbi import well_formed
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -38,7 +38,9 @@ def copy(tiny, tmp_path):
 def trained(tiny, small):
     """A tiny tagger after a few steps, so that its tags vary."""
     tagger = new_tagger(small.tags, str(tiny), dropout=0.0)
-    config = Config(alpha=0, epochs=12, lr=0.01, budget=256, case_dropout=0, freeze="none", precision="fp32")
+    config = Config(
+        alpha=0, epochs=12, lr=0.01, max_tokens=256, case_dropout=0, freeze="none", precision="fp32"
+    )
     losses = [step.total for step in Training(tagger, tagger.encode(small.train).examples, config)]
     assert losses[-1] < 0.7 * losses[0]
     return tagger
@@ -48,33 +50,42 @@ def _sentence(words):
     return Sentence(tuple(words), ("O",) * len(words))
 
 
-# --- Loading --------------------------------------------------------------------------------------------------------
+# --- Loading --------------------------------------------------------------------------------------
 
 
-def test_minilm_loads_and_tells_what_is_new(real):
+def test_minilm_loads_and_reports_what_is_new(real):
     for new in ("classifier.weight", "classifier.bias", "token_type_embeddings.weight (case)"):
         assert new in real.report.split("new, not from the checkpoint:")[1]
     assert "minilm: 22.6 M parameters" in real.report and "encoder.layer" not in real.report
-    assert real.max_pieces == 512 and real.case and real.labels == TAGS
+    assert real.max_length == 512 and real.case and real.labels == TAGS
     assert real.model.config.id2label == dict(enumerate(TAGS))
 
 
 def test_the_case_channel_changes_nothing_before_training(real, minilm, small):
     plain = AutoModel.from_pretrained(minilm).eval()
     use_attention(plain)  # the same sums in the same order
-    batch = collate(real.encode([_sentence(sentence.words) for sentence in small.train[:6]]).examples)
+    batch = collate(
+        real.encode([_sentence(sentence.words) for sentence in small.train[:6]]).examples
+    )
     assert batch["token_type_ids"].unique().tolist() == [0, 1, 2]
     with torch.no_grad():
         inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
-        expected = plain(**inputs, token_type_ids=torch.zeros_like(batch["input_ids"])).last_hidden_state
-        found = real.model.eval().base_model(**inputs, token_type_ids=batch["token_type_ids"]).last_hidden_state
-        assert found.equal(expected)
-        head = torch.nn.functional.linear(expected, real.model.classifier.weight, real.model.classifier.bias)
-        logits = real.model(**{key: value for key, value in batch.items() if key != "labels"}).logits
+        expected = plain(
+            **inputs, token_type_ids=torch.zeros_like(batch["input_ids"])
+        ).last_hidden_state
+        base = real.model.eval().base_model
+        states = base(**inputs, token_type_ids=batch["token_type_ids"]).last_hidden_state
+        assert states.equal(expected)
+        head = torch.nn.functional.linear(
+            expected, real.model.classifier.weight, real.model.classifier.bias
+        )
+        logits = real.model(
+            **{key: value for key, value in batch.items() if key != "labels"}
+        ).logits
     torch.testing.assert_close(logits, head)
 
 
-def test_the_case_channel_is_heard_after_training(trained):
+def test_the_case_channel_has_an_effect_after_training(trained):
     words = ["the", "company", "opened", "in", "Paris"]
     embeddings = trained.model.base_model.embeddings.token_type_embeddings.weight
     assert len({tuple(row.tolist()) for row in embeddings}) > 1
@@ -88,20 +99,24 @@ def test_the_case_channel_is_heard_after_training(trained):
 
 def test_the_seed_decides_the_new_weights(tiny):
     state = torch.random.get_rng_state()
-    one, same, other = (new_tagger(TAGS, str(tiny), seed=seed).model.classifier.weight for seed in (1, 1, 2))
+    one, same, other = (
+        new_tagger(TAGS, str(tiny), seed=seed).model.classifier.weight for seed in (1, 1, 2)
+    )
     assert one.equal(same) and not one.equal(other)
-    assert torch.random.get_rng_state().equal(state)  # and no one else's random numbers change
+    assert torch.random.get_rng_state().equal(state)  # the global generator is not used
 
 
 def test_dropout_is_set_in_encoder_and_head(tiny):
     model = new_tagger(TAGS, str(tiny), dropout=0.3).model
     assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
     for wrong in (1.0, -0.1, float("nan")):
-        with pytest.raises(RmlibValueError, match="dropout is .*; expected a number from 0 to below 1"):
+        with pytest.raises(
+            RmlibValueError, match="dropout is .*; expected a number from 0 to below 1"
+        ):
             new_tagger(TAGS, str(tiny), dropout=wrong)
 
 
-# --- Refusing -------------------------------------------------------------------------------------------------------
+# --- Refusing -------------------------------------------------------------------------------------
 
 
 def without_weights(folder):
@@ -145,7 +160,7 @@ def other_shape(folder):
 
 
 @pytest.mark.parametrize(
-    "damage, told",
+    "damage, message",
     [
         (without_weights, "holds no weights; expected model.safetensors"),
         (pickled, "holds pytorch_model.bin, a pickle, .*; expected model.safetensors"),
@@ -157,19 +172,22 @@ def other_shape(folder):
         (config('{"model_type": '), "config.json is not readable JSON"),
         (config("[]"), "config.json is not one JSON object"),
         (config("{}"), "does not load as an encoder: Unrecognized model"),
-        (config('{"model_type": "bert", "hidden_size": "wide"}'), "does not load as an encoder: .*hidden_size"),
+        (
+            config('{"model_type": "bert", "hidden_size": "wide"}'),
+            "does not load as an encoder: .*hidden_size",
+        ),
         (other_shape, r"has shape .*; expected"),
     ],
 )
-def test_a_folder_that_is_no_encoder_is_refused_in_one_sentence(copy, damage, told):
+def test_a_folder_that_is_no_encoder_is_refused_in_one_sentence(copy, damage, message):
     damage(copy)
-    with pytest.raises(EncoderError, match=told) as caught:
+    with pytest.raises(EncoderError, match=message) as caught:
         new_tagger(TAGS, str(copy))
-    message = str(caught.value)
-    assert str(copy) in message and "\n" not in message and len(message) < 600
+    whole = str(caught.value)
+    assert str(copy) in whole and "\n" not in whole and len(whole) < 600
 
 
-def test_a_head_for_other_classes_gives_way_to_a_new_one_and_is_reported(copy):
+def test_a_head_for_other_classes_is_replaced_and_reported(copy):
     new_tagger(TAGS[:3], str(copy)).save(copy)
     assert "new, not from the checkpoint: none" in new_tagger(TAGS[:3], str(copy)).report
     retrained = new_tagger(TAGS, str(copy))
@@ -178,26 +196,37 @@ def test_a_head_for_other_classes_gives_way_to_a_new_one_and_is_reported(copy):
     stored = json.loads((copy / "config.json").read_text())
     stored |= {"id2label": {str(i): tag for i, tag in enumerate(TAGS)}}
     (copy / "config.json").write_text(json.dumps(stored))
-    with pytest.raises(EncoderError, match="no trained head for its labels; missing: classifier.bias"):
+    with pytest.raises(
+        EncoderError, match="no trained head for its labels; missing: classifier.bias"
+    ):
         load_tagger(copy)
 
 
-@pytest.mark.parametrize("names", [None, ["O"], {"1": "O"}, {"0": None}, {"0": "O", "x": "B-PER"}, {"0": "LABEL_0"}])
+@pytest.mark.parametrize(
+    "names", [None, ["O"], {"1": "O"}, {"0": None}, {"0": "O", "x": "B-PER"}, {"0": "LABEL_0"}]
+)
 def test_a_folder_without_a_trained_tagger_is_refused(copy, names):
     stored = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(stored if names is None else stored | {"id2label": names}))
-    with pytest.raises(EncoderError, match="holds no trained tagger; expected a folder that `rmlib train --out` wrote"):
+    (copy / "config.json").write_text(
+        json.dumps(stored if names is None else stored | {"id2label": names})
+    )
+    with pytest.raises(
+        EncoderError,
+        match="holds no trained tagger; expected a folder that `rmlib train --out` wrote",
+    ):
         load_tagger(copy)
     with pytest.raises(EncoderError, match="is not a folder"):
         load_tagger(copy / "nowhere")
 
 
 def test_a_name_that_is_neither_folder_nor_repository():
-    with pytest.raises(downloads.AssetError, match="neither a local folder nor a name on the model hub"):
+    with pytest.raises(
+        downloads.AssetError, match="neither a local folder nor a name on the model hub"
+    ):
         new_tagger(TAGS, "no/such/folder")
 
 
-# --- Freezing -------------------------------------------------------------------------------------------------------
+# --- Freezing -------------------------------------------------------------------------------------
 
 
 def trainable(model):
@@ -226,7 +255,9 @@ def test_freezing_by_name(tiny):
         assert trainable(model) == names and count == sum(sizes[name] for name in names)
     with pytest.raises(RmlibValueError, match="freeze is 3; this encoder has 2 layers"):
         freeze(model, 3)
-    with pytest.raises(RmlibValueError, match="freeze is 'heads'; expected none, embeddings, encoder, or a number"):
+    with pytest.raises(
+        RmlibValueError, match="freeze is 'heads'; expected none, embeddings, encoder, or a number"
+    ):
         freeze(model, "heads")
 
 
@@ -234,56 +265,39 @@ def test_freezing_by_name(tiny):
 def test_what_is_frozen_stays_equal_to_the_bit_and_the_rest_learns(tiny, small, what):
     tagger = new_tagger(small.tags, str(tiny))
     before = {name: p.detach().clone() for name, p in tagger.model.named_parameters()}
-    settings = Config(alpha=1, epochs=1, lr=0.01, weight_decay=0.1, freeze=what, precision="fp32", budget=256)
+    settings = Config(
+        alpha=1, epochs=1, lr=0.01, weight_decay=0.1, freeze=what, precision="fp32", max_tokens=256
+    )
     steps = list(Training(tagger, tagger.encode(small.train).examples, settings))
     assert len(steps) > 3
-    moved = {name for name, p in tagger.model.named_parameters() if not p.detach().equal(before[name])}
+    moved = {
+        name for name, p in tagger.model.named_parameters() if not p.detach().equal(before[name])
+    }
     # a key's bias shifts all scores of a query alike: softmax does not see it
     assert moved <= trainable(tagger.model) and trainable(tagger.model) - moved <= {
         f"bert.encoder.layer.{n}.attention.self.key.bias" for n in (0, 1)
     }
 
 
-# --- Choosing tags --------------------------------------------------------------------------------------------------
+# --- Tagging -------------------------------------------------------------------------------------
 
 
-def well_formed(tags) -> bool:
-    return all(not b.startswith("I-") or a in ("B" + b[1:], b) for a, b in itertools.pairwise(["O", *tags]))
-
-
-@pytest.mark.parametrize("order", [TAGS, ["B-LOC", "I-PER", "O", "I-LOC", "B-PER"]])
-def test_decode_against_enumeration(order):
-    rng = torch.Generator().manual_seed(0)
-    repaired = 0
-    for words in (1, 2, 3, 4):
-        legal = [path for path in itertools.product(range(5), repeat=words) if well_formed([order[k] for k in path])]
-        for _ in range(60):
-            z = 2 * torch.randn(words, 5, generator=rng)
-            p = z.log_softmax(-1)
-            best = max(legal, key=lambda path: float(sum(p[i, k] for i, k in enumerate(path))))
-            assert decode(z, [len(z)], order).tolist() == list(best)
-            repaired += list(best) != z.argmax(-1).tolist()
-    assert repaired > 30
-
-
-def test_decode_of_a_long_sentence_is_well_formed():
-    z = torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
-    assert well_formed([TAGS[k] for k in decode(z, [len(z)], TAGS)])
-    assert decode(torch.zeros(0, 5), [0], TAGS).tolist() == decode(torch.zeros(0, 5), [], TAGS).tolist() == []
-
-
-def test_tag_gives_one_tag_a_word(trained):
-    odd = [["🙂‍↔️", "\u200b", "\x01", "東京", "ﬁ", "\ud7ff", "[SEP]", "##s", "é" * 300], ["\u200b"], ["Rome", "", "is"]]
+def test_tag_returns_one_tag_per_word(trained):
+    odd = [
+        ["🙂‍↔️", "\u200b", "\x01", "東京", "ﬁ", "\ud7ff", "[SEP]", "##s", "é" * 300],
+        ["\u200b"],
+        ["Rome", "", "is"],
+    ]
     for sentences in ([], [[]], [[], ["Rome"], []], odd):
         tags = trained.tag(sentences)
         assert [len(row) for row in tags] == [len(row) for row in sentences]
         assert all(well_formed(row) and set(row) <= set(trained.labels) for row in tags)
 
 
-def test_tag_does_not_depend_on_the_company(trained, small):
+def test_tags_do_not_depend_on_the_rest_of_the_batch(trained, small):
     sentences = [list(sentence.words) for sentence in small.train]
     together, alone = trained.tag(sentences), [trained.tag([words])[0] for words in sentences]
-    assert together == alone == trained.tag(sentences, budget=60)
+    assert together == alone == trained.tag(sentences, max_tokens=60)
     assert len({tag for row in together for tag in row}) > 1
 
 
@@ -302,15 +316,19 @@ def test_tagging_leaves_the_mode_of_the_model(trained):
 
 
 def test_beyond_the_longest_input_all_is_o(trained, small):
-    names = [words for words in (list(s.words) for s in small.train) if set(trained.tag([words])[0]) != {"O"}]
+    names = [
+        words
+        for words in (list(s.words) for s in small.train)
+        if set(trained.tag([words])[0]) != {"O"}
+    ]
     words = list(itertools.islice(itertools.cycle(itertools.chain(*names)), 900))
     tags = trained.tag([words])[0]
-    kept = len(words) - trained.encode([_sentence(words)]).lost_words
+    kept = len(words) - trained.encode([_sentence(words)]).truncated_words
     assert len(tags) == 900 and 100 < kept < 510
     assert set(tags[kept:]) == {"O"} and set(tags[:kept]) != {"O"}
 
 
-# --- Saving ---------------------------------------------------------------------------------------------------------
+# --- Saving ---------------------------------------------------------------------------------------
 
 
 def test_saved_and_loaded_it_tags_the_same(trained, small, tmp_path):
@@ -318,23 +336,39 @@ def test_saved_and_loaded_it_tags_the_same(trained, small, tmp_path):
     again = load_tagger(tmp_path)
     sentences = [list(sentence.words) for sentence in small.test]
     assert again.tag(sentences) == trained.tag(sentences)
-    assert again.labels == trained.labels and again.case and again.report.endswith("checkpoint: none")
-    assert not [file for file in tmp_path.iterdir() if file.suffix not in (".safetensors", ".json", ".txt")]
+    assert (
+        again.labels == trained.labels and again.case and again.report.endswith("checkpoint: none")
+    )
+    assert not [
+        file for file in tmp_path.iterdir() if file.suffix not in (".safetensors", ".json", ".txt")
+    ]
 
 
 def test_transformers_pipeline_loads_the_folder(trained, tmp_path):
     trained.save(tmp_path)
-    words = ["the", "company", "opened", "in", "paris"]  # the pipeline knows nothing of the case channel
-    (sentence,) = [pipeline("token-classification", model=str(tmp_path), ignore_labels=[])(" ".join(words))]
+    words = [
+        "the",
+        "company",
+        "opened",
+        "in",
+        "paris",
+    ]  # the pipeline knows nothing of the case channel
+    (sentence,) = [
+        pipeline("token-classification", model=str(tmp_path), ignore_labels=[])(" ".join(words))
+    ]
     batch = collate(trained.encode([_sentence(words)]).examples)
     kept = batch.pop("labels")[0] != -100
     with torch.no_grad():
         probabilities = trained.model.eval()(**batch).logits.softmax(-1)[0, kept]
-    assert [piece["entity"] for piece in sentence] == [trained.labels[k] for k in probabilities.argmax(-1)]
-    assert [piece["score"] for piece in sentence] == pytest.approx(probabilities.max(-1).values.tolist(), abs=1e-5)
+    assert [token["entity"] for token in sentence] == [
+        trained.labels[k] for k in probabilities.argmax(-1)
+    ]
+    assert [token["score"] for token in sentence] == pytest.approx(
+        probabilities.max(-1).values.tolist(), abs=1e-5
+    )
 
 
-# --- Whole texts ----------------------------------------------------------------------------------------------------
+# --- Whole texts ----------------------------------------------------------------------------------
 
 
 def test_a_classifier_of_whole_texts_learns(tiny):
@@ -348,13 +382,15 @@ def test_a_classifier_of_whole_texts_learns(tiny):
         labels.append(label)
     classifier = new_classifier(["fine", "negative"], str(tiny))
     encoded = encode_texts(texts, labels, classifier.tokenizer)
-    settings = Config(alpha=1, epochs=8, lr=0.01, freeze="none", budget=256, patience=0, precision="fp32")
+    settings = Config(
+        alpha=1, epochs=8, lr=0.01, freeze="none", max_tokens=256, patience=0, precision="fp32"
+    )
     list(Training(classifier, encoded.examples[:100], settings))
     inputs = collate(encoded.examples[100:])
     truth = inputs.pop("labels")
     with torch.no_grad():
-        found = classifier.model.eval()(**inputs).logits.argmax(-1)
-    assert (found == truth).float().mean() >= 0.9
+        predictions = classifier.model.eval()(**inputs).logits.argmax(-1)
+    assert (predictions == truth).float().mean() >= 0.9
 
 
 def test_an_error_of_the_encoder_is_one_the_command_line_prints():

@@ -1,5 +1,6 @@
-"""The head: against scikit-learn at α = 0, and against itself alone, from elsewhere, and with other rewards."""
+"""The head: against scikit-learn at α = 0, and against its definition with every reward."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from rmlib.errors import RmlibValueError
 from rmlib.loss.objective import RewardObjective
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.linear_head import Head, dear
+from rmlib.models.linear_head import Head, is_expensive
 
 LENGTHS = [7] * 60
 
@@ -38,7 +39,9 @@ def penalised(x, y, w, b, decay) -> float:
 
 
 def sklearn_loss(x, y, decay) -> float:
-    model = LogisticRegression(C=1 / (decay * len(y)), tol=1e-6, max_iter=5000).fit(x.double().numpy(), y.numpy())
+    model = LogisticRegression(C=1 / (decay * len(y)), tol=1e-6, max_iter=5000).fit(
+        x.double().numpy(), y.numpy()
+    )
     return penalised(x, y, model.coef_.T, model.intercept_, decay)
 
 
@@ -61,7 +64,7 @@ def test_at_alpha_0_it_is_what_scikit_learn_finds(items, decay):
 
 
 def test_on_the_newswire_too(minilm):
-    from rmlib.widgets.instant_head.widget import newswire_features
+    from rmlib.widgets.instant_head.numbers import newswire_features
 
     train, _ = newswire_features()
     head = Head(train.x, train.y, 9, train.lengths)
@@ -69,32 +72,32 @@ def test_on_the_newswire_too(minilm):
     assert own_loss(head, head.base) == pytest.approx(expected, abs=1e-5)
     head.fit(10, "soft_f1")
     assert own_loss(head, head.weights) > expected + 0.01
-    fit = head.fit(0)  # and back, within the budget of a move
+    fit = head.fit(0)  # and back, within the evaluations of one fit
     assert fit.loss.total == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if not dear(one)])
+@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if not is_expensive(one)])
 @pytest.mark.parametrize("alpha", [0, 1, 100, math.inf])
-def test_the_loss_falls_to_a_place_with_no_slope(head, reward, alpha):
+def test_the_loss_falls_to_a_point_without_gradient(head, reward, alpha):
     fit = head.fit(alpha, reward, evaluations=400)
     assert np.all(np.diff(fit.path) < 0) and fit.loss.total == pytest.approx(fit.path[-1], abs=1e-9)
     assert fit.converged and (fit.alpha, fit.reward) == (alpha, reward)
-    # L and its slope once more, from its definition in float64
+    # L and its gradient once more, from its definition in float64
     w = fit.weights.double().requires_grad_()
     z = head.x[:, :-1].double() @ w[:-1] + w[-1]
     decay = 0.005 * w[:-1].square().sum()
     total = RewardObjective(alpha, reward)(z, head.y).total + decay
     assert fit.loss.total == pytest.approx(float(total.detach()), rel=1e-5)
-    slope = torch.autograd.grad(total, w)[0].norm()
-    assert fit.gradient == pytest.approx(float(slope), abs=1e-4 * (1 + min(alpha, 100)))
-    assert slope < 0.02 * (1 + min(alpha, 100))
+    norm = torch.autograd.grad(total, w)[0].norm()
+    assert fit.gradient == pytest.approx(float(norm), abs=1e-4 * (1 + min(alpha, 100)))
+    assert norm < 0.02 * (1 + min(alpha, 100))
     assert torch.allclose(fit.logits(head.x[:, :-1]), z.float(), atol=1e-4)
     assert torch.equal(head.weights, fit.weights)
 
 
-@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if dear(one)])
+@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if is_expensive(one)])
 @pytest.mark.parametrize("alpha", [0, 1, 100, math.inf])
-def test_dear_rewards_rise_and_the_same_moves_give_the_same_head(items, reward, alpha):
+def test_expensive_rewards_rise_and_the_same_moves_give_the_same_head(items, reward, alpha):
     heads = [Head(*items, 5, LENGTHS, weight_decay=0.01) for _ in range(2)]
     torch.manual_seed(3)
     state = torch.get_rng_state()
@@ -102,7 +105,7 @@ def test_dear_rewards_rise_and_the_same_moves_give_the_same_head(items, reward, 
     assert plain.converged and plain.reward == reward
     assert plain.loss.total == pytest.approx(sklearn_loss(*items, 0.01), abs=1e-6)
     first = heads[0].fit(alpha, reward)
-    assert torch.equal(torch.get_rng_state(), state)  # nobody else's random numbers are touched
+    assert torch.equal(torch.get_rng_state(), state)  # the global generator is not used
     torch.manual_seed(4)
     heads[1].fit(0, reward)
     assert torch.equal(heads[1].fit(alpha, reward).weights, first.weights)
@@ -119,14 +122,16 @@ def test_a_batch_of_alphas_gives_what_each_gives_alone(head):
         (alone,) = head.sweep([alpha], "soft_f1", evaluations=300)
         assert fit.alpha == alpha and fit.converged
         assert fit.loss.total == pytest.approx(alone.loss.total, rel=1e-4)
-    assert together[3].loss.reward < together[2].loss.reward < together[1].loss.reward < together[0].loss.reward
+    rewards = [fit.loss.reward for fit in together[:4]]
+    assert all(after < before for before, after in itertools.pairwise(rewards))
 
 
-def test_the_budget_is_kept_and_a_second_call_goes_on(head):
+def test_evaluations_are_limited_and_a_second_call_continues(head):
     short = head.fit(100, "soft_f1", evaluations=3)
     assert short.evaluations == 3 and not short.converged
     longer = head.fit(100, "soft_f1", evaluations=300)
-    assert longer.path[0] == pytest.approx(short.loss.total, rel=1e-6) and longer.loss.total < short.loss.total
+    assert longer.path[0] == pytest.approx(short.loss.total, rel=1e-6)
+    assert longer.loss.total < short.loss.total
     assert longer.milliseconds > 0
 
 

@@ -1,4 +1,4 @@
-"""Adapters beside the weights: against the formula by hand, what they leave alone, and whole runs with them."""
+"""Adapters: against the formula by hand, what they leave unchanged, and whole runs."""
 
 import copy
 import csv
@@ -18,7 +18,7 @@ from rmlib.training.sessions import Session, replay
 from rmlib.training.setup import prepare
 from tests.text.padding import collate
 
-QUICK = {"epochs": 3, "budget": 256, "lr": 0.02, "precision": "fp32", "patience": 0, "lora": 3}
+QUICK = {"epochs": 3, "max_tokens": 256, "lr": 0.02, "precision": "fp32", "patience": 0, "lora": 3}
 HIDDEN, WIDE, LAYERS = 32, 64, 2  # of the `tiny` fixture
 LINEAR = {
     f"bert.encoder.layer.{k}.{name}"
@@ -38,7 +38,10 @@ CASE = {"bert.embeddings.token_type_embeddings.weight"}
 
 def adapters(*layers: int) -> set[str]:
     return {
-        f"{name}.lora_{side}.default.weight" for name in LINEAR for side in "AB" if int(name.split(".")[3]) in layers
+        f"{name}.lora_{side}.default.weight"
+        for name in LINEAR
+        for side in "AB"
+        if int(name.split(".")[3]) in layers
     }
 
 
@@ -57,10 +60,12 @@ def logits(tagger, sentences):
         return tagger.model.eval()(**inputs).logits
 
 
-def shake(model):
+def perturb(model):
     """Other weights wherever some are trained: B is 0 no longer."""
     with torch.no_grad():
-        for number, (_, p) in enumerate(sorted((n, p) for n, p in model.named_parameters() if p.requires_grad)):
+        for number, (_, p) in enumerate(
+            sorted((n, p) for n, p in model.named_parameters() if p.requires_grad)
+        ):
             p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(number)))
 
 
@@ -81,7 +86,7 @@ def start(tiny, small):
     return make
 
 
-# --- The adapters ---------------------------------------------------------------------------------------------------
+# --- The adapters ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rank", [1, 3])
@@ -92,11 +97,13 @@ def test_what_trains(tagger, rank):
     assert trainable(tagger.model) == adapters(0, 1) | HEAD | CASE
     classes = len(tagger.labels)
     of_a_layer = rank * (4 * (HIDDEN + HIDDEN) + 2 * (HIDDEN + WIDE))
-    assert count == LAYERS * of_a_layer + (HIDDEN + 1) * classes + 4 * HIDDEN  # four kinds of capitals
+    assert (
+        count == LAYERS * of_a_layer + (HIDDEN + 1) * classes + 4 * HIDDEN
+    )  # four kinds of capitals
     after = weights(tagger.model)
-    for name, value in before.items():  # all the old weights are still there
-        room, leaf = name.rsplit(".", 1)
-        assert after[f"{room}.base_layer.{leaf}" if room in LINEAR else name].equal(value)
+    for name, value in before.items():  # all earlier weights are kept
+        layer, leaf = name.rsplit(".", 1)
+        assert after[f"{layer}.base_layer.{leaf}" if layer in LINEAR else name].equal(value)
 
 
 def test_adapters_change_nothing_at_first_and_come_from_the_seed(tagger, small):
@@ -104,7 +111,7 @@ def test_adapters_change_nothing_at_first_and_come_from_the_seed(tagger, small):
     models = []
     for seed in (5, 5, 6):
         models.append(copy.deepcopy(tagger))
-        torch.manual_seed(len(models))  # is not looked at
+        torch.manual_seed(len(models))  # has no effect
         state = torch.get_rng_state()
         add_lora(models[-1].model, 3, seed)
         assert torch.get_rng_state().equal(state)
@@ -119,8 +126,8 @@ def test_adapters_change_nothing_at_first_and_come_from_the_seed(tagger, small):
 def test_merged_weights_against_the_formula(tagger, small):
     plain = copy.deepcopy(tagger.model)
     add_lora(tagger.model, 3)
-    shake(tagger.model)
-    found, w = logits(tagger, small.dev), weights(tagger.model)
+    perturb(tagger.model)
+    adapted, w = logits(tagger, small.dev), weights(tagger.model)
     merge_lora(tagger.model)
     after = weights(tagger.model)
     assert after.keys() == weights(plain).keys() and rank_of(tagger.model) == 0
@@ -132,8 +139,8 @@ def test_merged_weights_against_the_formula(tagger, small):
         torch.testing.assert_close(after[f"{name}.weight"], expected, rtol=0, atol=1e-6)
         assert (after[f"{name}.weight"] - w[f"{name}.base_layer.weight"]).abs().max() > 0.01
         assert after[f"{name}.bias"].equal(w[f"{name}.base_layer.bias"])
-    torch.testing.assert_close(logits(tagger, small.dev), found, rtol=0, atol=1e-5)
-    merge_lora(tagger.model)  # there is nothing left to fold
+    torch.testing.assert_close(logits(tagger, small.dev), adapted, rtol=0, atol=1e-5)
+    merge_lora(tagger.model)  # no adapters are left: no effect
     assert all(after[name].equal(value) for name, value in weights(tagger.model).items())
 
 
@@ -147,7 +154,9 @@ def test_the_head_and_a_pooler_get_no_adapter(tiny):
 def test_another_architecture(small):
     from transformers import DistilBertConfig, DistilBertForTokenClassification
 
-    model = DistilBertForTokenClassification(DistilBertConfig(n_layers=2, dim=16, hidden_dim=32, n_heads=2))
+    model = DistilBertForTokenClassification(
+        DistilBertConfig(n_layers=2, dim=16, hidden_dim=32, n_heads=2)
+    )
     assert add_lora(model, 2) == 2 * 2 * (4 * (16 + 16) + 2 * (16 + 32)) + 2 * (16 + 1)
     assert {name for name in trainable(model) if "lora" not in name} == HEAD
 
@@ -177,12 +186,14 @@ def test_freeze_takes_from_what_adapters_train(tagger):
 
 def test_a_model_can_be_prepared_again(tagger, small):
     count = prepare(tagger.model, Config(lora=3))
-    shake(tagger.model)
+    perturb(tagger.model)
     before = weights(tagger.model)
     assert prepare(tagger.model, Config(lora=3, seed=9)) == count  # trained further
     assert all(before[name].equal(value) for name, value in weights(tagger.model).items())
     for rank in (0, 2):
-        with pytest.raises(RmlibValueError, match=f"adapters of rank 3, lora is {rank}; call merge_lora first"):
+        with pytest.raises(
+            RmlibValueError, match=f"adapters of rank 3, lora is {rank}; call merge_lora first"
+        ):
             prepare(tagger.model, Config(lora=rank))
     with pytest.raises(RmlibValueError, match="adapters of rank 3 already; call merge_lora first"):
         add_lora(tagger.model, 3)
@@ -194,17 +205,23 @@ def test_a_model_can_be_prepared_again(tagger, small):
     assert rank_of(tagger.model) == 2
 
 
-# --- Runs -----------------------------------------------------------------------------------------------------------
+# --- Runs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{"weight_decay": 0.1}, {"freeze": "1", "layer_decay": 0.5, "optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "settings", [{"weight_decay": 0.1}, {"freeze": "1", "layer_decay": 0.5, "optimizer": "sgd"}]
+)
 def test_the_rest_stays_equal_to_the_bit_and_the_adapters_learn(start, settings):
     training = start(**settings)
     model = training.classifier.model
     before, expected = weights(model), trainable(model)
     steps = list(training)
     moved = {name for name, value in weights(model).items() if not value.equal(before[name])}
-    assert moved == expected == (adapters(1) | HEAD if "freeze" in settings else adapters(0, 1) | HEAD | CASE)
+    assert (
+        moved
+        == expected
+        == (adapters(1) | HEAD if "freeze" in settings else adapters(0, 1) | HEAD | CASE)
+    )
     assert training.trainable == sum(before[name].numel() for name in expected)
     assert {id(p) for group in training.optimizer.param_groups for p in group["params"]} == {
         id(p) for name, p in model.named_parameters() if name in expected
@@ -218,8 +235,11 @@ def test_resumed_it_ends_with_the_same_bits(start, tmp_path, cut):
     values = [0.3, 0.2, 0.1]
 
     def fresh(name):
-        asked = lambda: {"f1": values[training.step // training.steps_per_epoch - 1]}  # noqa: E731
-        training = start(asked, tmp_path / name, checkpoint_every=2, layer_decay=0.9, budget=512)
+        def score():
+            return {"f1": values[training.step // training.steps_per_epoch - 1]}
+
+        settings = {"checkpoint_every": 2, "layer_decay": 0.9, "max_tokens": 512}
+        training = start(score, tmp_path / name, **settings)
         return training
 
     whole = fresh("whole")
@@ -235,7 +255,9 @@ def test_resumed_it_ends_with_the_same_bits(start, tmp_path, cut):
     assert [step._replace(seconds=0) for step in rest] == steps[done:]
     assert rest.best_epoch == whole.best_epoch == 1
     expected = weights(whole.classifier.model)
-    assert all(value.equal(expected[name]) for name, value in weights(rest.classifier.model).items())
+    assert all(
+        value.equal(expected[name]) for name, value in weights(rest.classifier.model).items()
+    )
 
 
 def test_the_best_epoch_comes_back(start):
@@ -273,10 +295,16 @@ def test_a_session_freezes_and_goes_back(start):
 
 
 def test_a_whole_run_leaves_an_ordinary_folder(tiny, small, tmp_path):
-    tagger, history, metrics = train_tagger(small, Config(**QUICK), str(tiny), 0.0, tmp_path / "out", progress=False)
+    tagger, history, metrics = train_tagger(
+        small, Config(**QUICK), str(tiny), 0.0, tmp_path / "out", progress=False
+    )
     assert rank_of(tagger.model) == 0
     stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    expected = 3 * LAYERS * (4 * 2 * HIDDEN + 2 * (HIDDEN + WIDE)) + (HIDDEN + 1) * len(small.tags) + 4 * HIDDEN
+    expected = (
+        3 * LAYERS * (4 * 2 * HIDDEN + 2 * (HIDDEN + WIDE))
+        + (HIDDEN + 1) * len(small.tags)
+        + 4 * HIDDEN
+    )
     assert stored["trainable_parameters"] == metrics["trainable_parameters"] == expected
     assert stored["config"]["lora"] == 3 and "peft" in stored["versions"]
     with open(tmp_path / "out" / "history.csv", newline="") as file:
@@ -287,15 +315,21 @@ def test_a_whole_run_leaves_an_ordinary_folder(tiny, small, tmp_path):
     assert moved == {f"{name}.weight" for name in LINEAR} | HEAD | CASE
 
     loaded = load_tagger(tmp_path / "out")
-    torch.testing.assert_close(logits(loaded, small.test), logits(tagger, small.test), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        logits(loaded, small.test), logits(tagger, small.test), rtol=0, atol=1e-5
+    )
     sentence = small.test[0]
     inputs = collate(tagger.encode([sentence]).examples, tagger.tokenizer.pad_token_id, False)
     inputs.pop("labels")
     with torch.no_grad():
         p = tagger.model.eval()(**inputs).logits[0, 1:-1].softmax(-1)
-    pipe = pipeline("token-classification", model=str(tmp_path / "out"), device="cpu", ignore_labels=[])
-    said = pipe(" ".join(sentence.words))
-    assert [piece["score"] for piece in said] == pytest.approx(p.max(-1).values.tolist(), abs=1e-5)
+    pipe = pipeline(
+        "token-classification", model=str(tmp_path / "out"), device="cpu", ignore_labels=[]
+    )
+    output = pipe(" ".join(sentence.words))
+    assert [token["score"] for token in output] == pytest.approx(
+        p.max(-1).values.tolist(), abs=1e-5
+    )
 
 
 def test_a_run_that_is_over_is_merged_after_a_cut_too(tiny, small, tmp_path, monkeypatch):
@@ -305,11 +339,15 @@ def test_a_run_that_is_over_is_merged_after_a_cut_too(tiny, small, tmp_path, mon
     def cut(*arguments):
         raise KeyboardInterrupt
 
-    whole, _, _ = train_tagger(small, Config(**QUICK), str(tiny), 0.1, tmp_path / "whole", progress=False)
+    whole, _, _ = train_tagger(
+        small, Config(**QUICK), str(tiny), 0.1, tmp_path / "whole", progress=False
+    )
     monkeypatch.setattr(runs, "merge_lora", cut)
     with pytest.raises(KeyboardInterrupt):
         train_tagger(small, Config(**QUICK), str(tiny), 0.1, tmp_path / "cut", progress=False)
     monkeypatch.undo()
-    again, _, _ = train_tagger(small, Config(**QUICK), str(tiny), 0.1, tmp_path / "cut", progress=False)
+    again, _, _ = train_tagger(
+        small, Config(**QUICK), str(tiny), 0.1, tmp_path / "cut", progress=False
+    )
     expected = weights(whole.model)
     assert all(value.equal(expected[name]) for name, value in weights(again.model).items())

@@ -1,4 +1,4 @@
-"""The head that comes with the kit: it is the file that it says it is, and it scores what it says it scores."""
+"""The bundled pretrained head: its file, its facts and its scores."""
 
 import pytest
 import torch
@@ -12,38 +12,43 @@ from rmlib.text.metrics import entity_scores
 
 @pytest.fixture(scope="module")
 def tagger(minilm):
-    return pretrained_head.ready_tagger()
+    return pretrained_head.bundled_tagger()
 
 
 def test_the_file_is_small_and_says_how_it_was_made():
-    facts = pretrained_head.ready_facts()
+    facts = pretrained_head.bundled_facts()
     assert pretrained_head.head_file().stat().st_size < 100_000
     assert facts["command"].startswith("python data/make_pretrained_head.py")
     stored = load_file(pretrained_head.head_file())
-    assert sum(tensor.numel() for tensor in stored.values()) == facts["trained_numbers"] == 9 * 384 + 9 + 4 * 384
+    assert (
+        sum(tensor.numel() for tensor in stored.values())
+        == facts["trained_numbers"]
+        == 9 * 384 + 9 + 4 * 384
+    )
 
 
 def test_it_scores_on_test_what_the_file_says(tagger):
-    facts, test = pretrained_head.ready_facts(), newswire().test
+    facts, test = pretrained_head.bundled_facts(), newswire().test
     scores = entity_scores([s.tags for s in test], tagger.tag([s.words for s in test]))
     for name in ("f1", "precision", "recall"):
-        assert scores[name] == pytest.approx(facts[f"test_{name}"], abs=0.005)  # another machine rounds otherwise
+        # other machines round differently
+        assert scores[name] == pytest.approx(facts[f"test_{name}"], abs=0.005)
 
 
 def test_all_but_the_head_and_the_case_vectors_is_minilm(tagger):
-    fresh = new_tagger(pretrained_head.ready_facts()["tags"], dropout=0.0).model.state_dict()
+    fresh = new_tagger(pretrained_head.bundled_facts()["tags"], dropout=0.0).model.state_dict()
     for name, tensor in tagger.model.state_dict().items():
         assert torch.equal(tensor, fresh[name]) == (name not in pretrained_head.TRAINED), name
 
 
 @pytest.mark.parametrize("content", [None, b"", b"junk"])
-def test_a_file_that_is_not_a_head_is_told_in_one_sentence(monkeypatch, tmp_path, content):
+def test_a_file_that_is_not_a_head_is_refused(monkeypatch, tmp_path, content):
     path = tmp_path / "head.safetensors"
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setattr(pretrained_head, "head_file", lambda: path)
     with pytest.raises(EncoderError, match="python data/make_pretrained_head.py"):
-        pretrained_head.ready_tagger()
+        pretrained_head.bundled_tagger()
 
 
 def test_a_head_without_its_facts_is_refused(monkeypatch, tmp_path):
@@ -51,4 +56,4 @@ def test_a_head_without_its_facts_is_refused(monkeypatch, tmp_path):
     save_file(load_file(pretrained_head.head_file()), path)
     monkeypatch.setattr(pretrained_head, "head_file", lambda: path)
     with pytest.raises(EncoderError):
-        pretrained_head.ready_facts()
+        pretrained_head.bundled_facts()

@@ -1,48 +1,33 @@
-"""Batches and alignment: counting, and a slow tokenisation of one word at a time as the oracle."""
+"""Batches of an epoch, padded or packed: every sentence once, within the limit, repeatable."""
 
 import random
-from collections import Counter
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
 from rmlib.errors import RmlibValueError
-from rmlib.text.batches import CASES, Example, batches, case_of, encode, encode_texts
-from rmlib.text.conll import Sentence
-from tests.text.padding import collate
+from rmlib.text.batches import batches, longest_first, row_length
 
-TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 relaxed = settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(minilm):
-    return AutoTokenizer.from_pretrained(minilm)
-
-
-# --- Batches --------------------------------------------------------------------------------------------------------
-
 lengths_ = st.lists(st.integers(1, 80), max_size=120)
 
 
 @relaxed
 @given(lengths_, st.integers(1, 300), st.integers(0, 5), st.integers(0, 5))
-def test_every_sentence_once_and_under_the_budget(lengths, budget, seed, epoch):
-    groups = batches(lengths, budget, seed, epoch)
+def test_every_sentence_once_and_at_most_max_tokens(lengths, max_tokens, seed, epoch):
+    groups = batches(lengths, max_tokens, seed, epoch)
     assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= budget
+        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= max_tokens
 
 
 @relaxed
 @given(lengths_, st.integers(1, 300), st.integers(0, 5))
-def test_epochs_have_the_same_number_of_batches_and_repeat_by_seed(lengths, budget, seed):
-    epochs = [batches(lengths, budget, seed, epoch) for epoch in range(4)]
+def test_epochs_have_the_same_number_of_batches_and_repeat_by_seed(lengths, max_tokens, seed):
+    epochs = [batches(lengths, max_tokens, seed, epoch) for epoch in range(4)]
     assert len({len(groups) for groups in epochs}) == 1
-    assert epochs == [batches(list(lengths), budget, seed, epoch) for epoch in range(4)]
+    assert epochs == [batches(list(lengths), max_tokens, seed, epoch) for epoch in range(4)]
 
 
 def test_epochs_and_seeds_differ_in_order_and_in_neighbours():
@@ -62,154 +47,39 @@ def test_batches_of_similar_length_waste_little():
     padded = sum(len(group) * max(lengths[i] for i in group) for group in batches(lengths, 1024))
     at_random = [lengths[i : i + 30] for i in range(0, 500, 30)]
     assert padded < 1.1 * sum(lengths) < 0.7 * sum(len(group) * max(group) for group in at_random)
-    longest_first = [max(lengths[i] for i in group) for group in batches(lengths, 1024)]
-    assert longest_first not in (sorted(longest_first), sorted(longest_first, reverse=True))
+    widths = [max(lengths[i] for i in group) for group in batches(lengths, 1024)]
+    assert widths not in (sorted(widths), sorted(widths, reverse=True))
 
 
-def test_a_sentence_longer_than_the_budget_is_alone():
+def test_a_sentence_longer_than_max_tokens_is_alone():
     assert sorted(sorted(group) for group in batches([50, 3, 3, 3], 9)) == [[0], [1, 2, 3]]
     assert batches([], 9) == []
-    with pytest.raises(RmlibValueError, match="budget is 0; expected at least 1"):
+    with pytest.raises(RmlibValueError, match="max_tokens is 0; expected at least 1"):
         batches([1], 0)
 
 
-# --- Alignment ------------------------------------------------------------------------------------------------------
-
-
-def slowly(sentence, tokenizer):
-    """Pieces, labels and case of a sentence, each word tokenised alone; a word without pieces is unknown."""
-    pieces, labels, case = [tokenizer.cls_token_id], [-100], [0]
-    for word, tag in zip(*sentence, strict=True):
-        own = tokenizer(word, add_special_tokens=False)["input_ids"] or [tokenizer.unk_token_id]
-        pieces += own
-        labels += [TAGS.index(tag)] + [-100] * (len(own) - 1)
-        case += [case_of(word)] * len(own)
-    return pieces + [tokenizer.sep_token_id], labels + [-100], case + [0]
-
-
-odd = ["\u200b", "\x01", "\ufeff", "\u0301", "\u2028", "\xad", "[SEP]", "##ing", "ﬁ", "東京", "🙂‍↔️", "İ", "ß" * 120]
-words_ = st.one_of(
-    st.sampled_from(["Edwina", "Currie's", "U.N.", "unbelievably", "Zürich", "1,400", *odd]),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\r"), min_size=1, max_size=8),
-)
-sentences_ = st.lists(st.tuples(words_, st.sampled_from(TAGS)), min_size=1, max_size=12).map(
-    lambda rows: Sentence(*map(tuple, zip(*rows, strict=True)))
-)
-
-
 @relaxed
-@given(sentence=sentences_)
-def test_alignment_against_one_word_at_a_time(tokenizer, sentence):
-    (example,) = encode([sentence], tokenizer, TAGS).examples
-    pieces, labels, case = slowly(sentence, tokenizer)
-    assert example.labels == labels
-    assert example.case == case
-    assert example.input_ids == pieces
-    # what is read back from the first pieces is the sentence's own tags, one a word
-    assert tuple(TAGS[k] for k in example.labels if k != -100) == sentence.tags
+@given(lengths_, st.integers(0, 300), st.integers(0, 5), st.integers(0, 5))
+def test_packed_batches_hold_every_sentence_once_and_are_about_equally_full(
+    lengths, more, seed, epoch
+):
+    size = max(lengths, default=1) + more
+    groups = longest_first(lengths, size, seed, epoch)
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in group) <= size for group in groups)
+    assert groups == longest_first(list(lengths), size, seed, epoch)
+    full = [sum(lengths[i] for i in group) for group in groups]
+    assert max(full, default=0) - min(full, default=0) <= max(lengths, default=0)
+    later = longest_first(lengths, size, seed + 1, epoch + 1)
+    assert len(later) == len(groups)  # or an epoch would have another length
+    if groups:
+        width = row_length(groups, lengths)
+        assert row_length(later, lengths) == width and width % 8 == 0
+        assert max(full) <= width < max(full) + 8
 
 
-def test_words_without_pieces_keep_their_label(tokenizer):
-    words = ("\x01", "Rome", "\u200b", "\u200b", "calls", "\x02")
-    assert tokenizer(words[0], add_special_tokens=False)["input_ids"] == []
-    encoded = encode([Sentence(words, ("B-PER", "B-LOC", "B-LOC", "I-LOC", "O", "B-LOC"))], tokenizer, TAGS)
-    assert [k for k in encoded.examples[0].labels if k != -100] == [1, 3, 3, 4, 0, 3]
-    assert encoded.cut_sentences == 0
-
-
-@relaxed
-@given(sentence=sentences_, room=st.integers(3, 20))
-def test_truncation_cuts_words_and_labels_together(tokenizer, sentence, room):
-    encoded = encode([sentence, sentence], tokenizer, TAGS, max_pieces=room)
-    pieces, labels, case = slowly(sentence, tokenizer)
-    if len(pieces) > room:
-        pieces = pieces[: room - 1] + pieces[-1:]
-        labels = labels[: room - 1] + [-100]
-        case = case[: room - 1] + [0]
-    for example in encoded.examples:
-        assert (example.input_ids, example.labels, example.case) == (pieces, labels, case)
-    kept = sum(label != -100 for label in labels)
-    assert encoded.lost_words == 2 * (len(sentence.words) - kept)
-    # an entity is lost where a strict score could no longer count it: one of its words is gone
-    lost = 0
-    for start, tag in enumerate(sentence.tags):
-        if tag.startswith("B-"):
-            end = start + 1
-            while end < len(sentence.tags) and sentence.tags[end] == "I-" + tag[2:]:
-                end += 1
-            lost += any(word >= kept for word in range(start, end))
-    assert encoded.lost_entities == 2 * lost
-    assert encoded.cut_sentences == 2 * (kept < len(sentence.words))
-
-
-def test_the_report_tells_what_was_cut(tokenizer):
-    sentence = Sentence(("Rome", "and", "New", "York"), ("B-LOC", "O", "B-LOC", "I-LOC"))
-    assert encode([sentence], tokenizer, TAGS).report() == "1 sentence, none cut"
-    cut = encode([sentence, sentence, Sentence(("Rome",), ("B-LOC",))], tokenizer, TAGS, max_pieces=5)
-    assert cut.report() == "3 sentences, 2 of them cut: 2 words and 2 entities lost"
-
-
-def test_an_unknown_tag_is_named(tokenizer):
-    good, bad = Sentence(("a",), ("O",)), Sentence(("b",), ("B-LOK",))
-    with pytest.raises(RmlibValueError, match="sentence 2: tag 'B-LOK' is not in the tag set; did you mean 'B-LOC'"):
-        encode([good, bad], tokenizer, TAGS)
-
-
-@pytest.mark.parametrize(
-    "word, case",
-    [
-        ("house", "no capital"),
-        ("1,400", "no capital"),
-        ("", "no capital"),
-        ("東京", "no capital"),
-        ("London", "Capitalised"),
-        ("A", "Capitalised"),
-        ("'Tis", "Capitalised"),
-        ("O'Farrelly", "Capitalised"),
-        ("McDonald", "Capitalised"),
-        ("Éire", "Capitalised"),
-        ("NATO", "ALL CAPITALS"),
-        ("U.N.", "ALL CAPITALS"),
-        ("B52", "Capitalised"),
-        ("F-16s", "Capitalised"),
-        ("iPhone", "miXed"),
-        ("eBay", "miXed"),
-    ],
-)
-def test_case_of(word, case):
-    assert CASES[case_of(word)] == case
-
-
-def test_whole_texts(tokenizer):
-    encoded = encode_texts(["Rome CALLS", "a b c d e f", ""], [1, 0, 1], tokenizer, max_pieces=6)
-    pieces = [e.input_ids for e in encoded.examples]
-    assert tokenizer.convert_ids_to_tokens(pieces[0]) == ["[CLS]", "rome", "calls", "[SEP]"]
-    assert encoded.examples[0].case == [0, 1, 2, 0]
-    assert [e.labels for e in encoded.examples] == [1, 0, 1]
-    assert [len(p) for p in pieces] == [4, 6, 2]
-    assert (encoded.cut_sentences, encoded.lost_words, encoded.lost_entities) == (1, 2, 0)
-
-
-# --- Collate --------------------------------------------------------------------------------------------------------
-
-
-def test_collate_pads_to_the_longest():
-    rows = [
-        Example([101, 7, 102], [-100, 3, -100], [0, 1, 0]),
-        Example([101, 5, 6, 8, 102], [-100, 1, -100, 0, -100], [0] * 5),
-    ]
-    batch = collate(rows, pad_id=9)
-    assert {key: tuple(value.shape) for key, value in batch.items()} == dict.fromkeys(
-        ["input_ids", "attention_mask", "labels", "token_type_ids"], (2, 5)
-    )
-    assert batch["input_ids"].tolist() == [[101, 7, 102, 9, 9], [101, 5, 6, 8, 102]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
-    assert batch["labels"].tolist() == [[-100, 3, -100, -100, -100], [-100, 1, -100, 0, -100]]
-    assert batch["token_type_ids"].tolist() == [[0, 1, 0, 0, 0], [0] * 5]
-    assert "token_type_ids" not in collate(rows, case=False)
-    assert Counter(value.dtype for value in batch.values()) == {torch.int64: 4}
-
-
-def test_collate_of_whole_texts_has_one_label_each():
-    batch = collate([Example([101, 102], 1, [0, 0]), Example([101, 4, 102], 0, [0, 0, 0])])
-    assert batch["labels"].tolist() == [1, 0] and batch["input_ids"].shape == (2, 3)
+def test_packing_needs_max_tokens_of_the_longest_sentence():
+    with pytest.raises(
+        RmlibValueError, match="max_tokens is 9; expected at least 10 tokens, the longest sentence"
+    ):
+        longest_first([3, 10], 9)

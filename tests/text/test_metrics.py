@@ -9,7 +9,13 @@ from seqeval.scheme import IOB2
 from sklearn.metrics import accuracy_score
 
 from rmlib.errors import RmlibValueError
-from rmlib.text.metrics import entity_scores, reliability, report_table, token_accuracy, type_confusion
+from rmlib.text.metrics import (
+    entity_scores,
+    reliability,
+    report_table,
+    token_accuracy,
+    type_confusion,
+)
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -31,7 +37,9 @@ def test_against_seqeval():
             measure = getattr(seqeval, f"{name}_score")
             assert scores[name] == pytest.approx(measure(gold, predicted, **strict), abs=1e-12)
             each = measure(gold, predicted, average=None, **strict)  # types by alphabet
-            assert [scores["per_type"][kind][name] for kind in ("LOC", "PER")] == pytest.approx(list(each), abs=1e-12)
+            assert [scores["per_type"][kind][name] for kind in ("LOC", "PER")] == pytest.approx(
+                list(each), abs=1e-12
+            )
         flat = [[tag for tags in side for tag in tags] for side in (gold, predicted)]
         assert scores["token_accuracy"] == token_accuracy(gold, predicted) == accuracy_score(*flat)
 
@@ -40,7 +48,7 @@ def test_by_hand():
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC", "I-LOC", "O"], ["O", "O"]]
     predicted = [["B-PER", "I-PER", "O", "B-PER"], ["B-LOC", "B-LOC", "O", "O"], ["B-LOC", "O"]]
     scores = entity_scores(gold, predicted)
-    # found 5, of which right: the person, the first place of sentence 2; there are 4
+    # 5 predicted, 2 of them right: the person, and the first location of sentence 2; 4 in gold
     assert (scores["precision"], scores["recall"], scores["support"]) == (2 / 5, 2 / 4, 4)
     assert scores["f1"] == pytest.approx(2 * 2 / (5 + 4))
     assert scores["token_accuracy"] == 7 / 10
@@ -49,33 +57,33 @@ def test_by_hand():
     assert (place["precision"], place["recall"], place["support"]) == (1 / 3, 1 / 3, 3)
 
 
-def test_strict_an_entity_that_does_not_begin_is_none():
+def test_strict_an_entity_without_b_is_none():
     scores = entity_scores([["B-PER", "I-PER"]], [["I-PER", "I-PER"]])
     assert (scores["f1"], scores["precision"], scores["recall"]) == (0, 0, 0)
-    assert seqeval.f1_score([["B-PER", "I-PER"]], [["I-PER", "I-PER"]]) == 1  # seqeval's other, lenient mode
+    # seqeval's other, lenient mode
+    assert seqeval.f1_score([["B-PER", "I-PER"]], [["I-PER", "I-PER"]]) == 1
 
 
-def test_perfect_and_nothing_found():
+def test_perfect_and_nothing_predicted():
     gold = [["B-PER", "O"], ["O"]]
     assert entity_scores(gold, gold)["f1"] == entity_scores(gold, gold)["token_accuracy"] == 1
     nothing = entity_scores(gold, [["O", "O"], ["O"]])
-    assert (nothing["f1"], nothing["precision"], nothing["recall"], nothing["support"]) == (0, 0, 0, 1)
+    assert (nothing["f1"], nothing["precision"], nothing["recall"]) == (0, 0, 0)
+    assert nothing["support"] == 1
     nobody = entity_scores([["O", "O"]], [["O", "O"]])
     assert (nobody["f1"], nobody["support"], nobody["per_type"]) == (0, 0, {})
-    assert entity_scores([("B-PER", "O")], [["B-PER", "O"]])["f1"] == 1  # tuples are as good as lists
+    assert entity_scores([("B-PER", "O")], [["B-PER", "O"]])["f1"] == 1  # tuples work too
 
 
 def test_table():
     scores = entity_scores(*random_tags(1))
     table = report_table(scores)
-    assert list(table.index) == ["LOC", "PER", "all"] and list(table.columns) == [
-        "precision",
-        "recall",
-        "f1",
-        "support",
-    ]
-    assert table.loc["PER", "f1"] == scores["per_type"]["PER"]["f1"] and table.loc["all", "recall"] == scores["recall"]
-    assert table.support.dtype.kind == "i" and table.support["all"] == table.support[["LOC", "PER"]].sum()
+    assert list(table.index) == ["LOC", "PER", "all"]
+    assert list(table.columns) == ["precision", "recall", "f1", "support"]
+    assert table.loc["PER", "f1"] == scores["per_type"]["PER"]["f1"]
+    assert table.loc["all", "recall"] == scores["recall"]
+    assert table.support.dtype.kind == "i"
+    assert table.support["all"] == table.support[["LOC", "PER"]].sum()
 
 
 def test_confusion_counts_words():
@@ -114,19 +122,24 @@ def test_calibration_against_scikit_learn():
     draw = np.random.default_rng(0)
     p = np.round(draw.uniform(0.001, 0.999, 3000), 4) + 1e-5  # on no edge, where the two differ
     right = draw.uniform(size=3000) < p**2
-    found = reliability(p, right, bins=10)
+    result = reliability(p, right, bins=10)
     accuracy, confidence = calibration_curve(right, p, n_bins=10)
-    assert np.allclose(found.table["accuracy"], accuracy) and np.allclose(found.table["confidence"], confidence)
+    assert np.allclose(result.table["accuracy"], accuracy) and np.allclose(
+        result.table["confidence"], confidence
+    )
     shares = np.histogram(p, np.arange(11) / 10)[0] / 3000
-    assert found.error == pytest.approx((shares * np.abs(accuracy - confidence)).sum())
-    assert reliability(p, draw.uniform(size=3000) < p).error < 0.03 < 0.1 < found.error
+    assert result.error == pytest.approx((shares * np.abs(accuracy - confidence)).sum())
+    assert reliability(p, draw.uniform(size=3000) < p).error < 0.03 < 0.1 < result.error
 
 
 def test_calibration_by_hand():
-    found = reliability([0.1, 0.9, 0.7, 1.0, 0.5], [False, True, True, True, False], bins=2)
-    assert found.table["words"].tolist() == [1, 4] and found.table["accuracy"].tolist() == [0, 0.75]
-    assert found.table["confidence"].tolist() == pytest.approx([0.1, 3.1 / 4])
-    assert found.error == pytest.approx(0.2 * 0.1 + 0.8 * 0.025)
+    result = reliability([0.1, 0.9, 0.7, 1.0, 0.5], [False, True, True, True, False], bins=2)
+    assert result.table["words"].tolist() == [1, 4] and result.table["accuracy"].tolist() == [
+        0,
+        0.75,
+    ]
+    assert result.table["confidence"].tolist() == pytest.approx([0.1, 3.1 / 4])
+    assert result.error == pytest.approx(0.2 * 0.1 + 0.8 * 0.025)
     table = reliability([0.95], [True]).table
     assert table["words"].tolist() == [0] * 9 + [1] and table["accuracy"].isna().sum() == 9
 
