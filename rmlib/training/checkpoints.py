@@ -1,6 +1,7 @@
-"""Where a training run is, in one safetensors file, written atomically: weights, optimizer state and position.
+"""Checkpoints of a training run: weights, optimizer state and position in one safetensors file.
 
-Nothing is pickled, so opening a checkpoint never runs code. A process killed while it writes leaves the file before.
+Nothing is pickled, so opening a checkpoint never runs code. The file is replaced atomically: a
+process killed while it writes leaves the previous one.
 """
 
 import json
@@ -20,22 +21,30 @@ class CheckpointError(RmlibError):
 
 
 def save_checkpoint(path, model: nn.Module, optimizer, best: dict, position: dict):
-    """Write the trained parameters, the optimizer's state, the best weights so far and the position.
+    """Write a checkpoint.
 
     Args:
         path: the file; its folder must exist.
-        best: {parameter name: tensor}, may be empty.
-        position: what JSON can hold: step, best score, configuration.
+        model: its parameters that train are written.
+        optimizer: its state is written.
+        best: the best weights so far, {parameter name: tensor}; may be empty.
+        position: step, best score, settings: anything that JSON can hold.
     """
     path = Path(path)
     names = {id(p): name for name, p in model.named_parameters()}
     tensors = {f"model/{n}": p.detach() for n, p in model.named_parameters() if p.requires_grad}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
     for parameter, state in optimizer.state.items():
-        tensors |= {f"optimizer/{names[id(parameter)]}/{key}": value for key, value in state.items()}
+        tensors |= {
+            f"optimizer/{names[id(parameter)]}/{key}": value for key, value in state.items()
+        }
+    tensors = {
+        key: value.cpu().contiguous()
+        for key, value in tensors.items()
+        if isinstance(value, torch.Tensor)
+    }
     partial = path.with_suffix(".partial")
-    whole = {key: value.cpu().contiguous() for key, value in tensors.items() if isinstance(value, torch.Tensor)}
-    save_file(whole, partial, metadata={"position": json.dumps(position)})
+    save_file(tensors, partial, metadata={"position": json.dumps(position)})
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())  # on disk before the name points to it
     os.replace(partial, path)
@@ -45,37 +54,40 @@ def read_position(path) -> dict:
     """The position stored in a checkpoint.
 
     Raises:
-        CheckpointError: the file is not one of `save_checkpoint`'s.
+        CheckpointError: the file was not written by `save_checkpoint`.
     """
     try:
         with safe_open(path, "pt") as file:
             return dict(json.loads(file.metadata()["position"]))
     except Exception as error:  # safetensors has an exception class of its own
-        raise CheckpointError(f"{path} is not a checkpoint of rmlib ({error}); delete it to start anew") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint of rmlib ({error}); delete it to start again"
+        ) from error
 
 
 def load_checkpoint(path, model: nn.Module, optimizer) -> tuple[dict, dict]:
-    """Put the stored tensors back in place.
+    """Copy the stored tensors into the model and the optimizer.
 
     Returns:
         (best weights, position) as given to `save_checkpoint`.
 
     Raises:
-        CheckpointError: the file is not one of `save_checkpoint`'s.
+        CheckpointError: the file was not written by `save_checkpoint`.
     """
     position = read_position(path)
     parameters = dict(model.named_parameters())
     best: dict = {}
     with safe_open(path, "pt") as file, torch.no_grad():
         for key in file.keys():  # noqa: SIM118 (not a dict)
-            room, rest = key.split("/", 1)
-            if room == "model":
-                parameters[rest].copy_(file.get_tensor(key))
-            elif room == "best":
-                best[rest] = file.get_tensor(key).clone()  # a copy: the file itself will be replaced
+            kind, rest = key.split("/", 1)
+            tensor = file.get_tensor(key).clone()  # a copy, since the file will be replaced
+            if kind == "model":
+                parameters[rest].copy_(tensor)
+            elif kind == "best":
+                best[rest] = tensor
             else:
                 name, slot = rest.rsplit("/", 1)
-                tensor = file.get_tensor(key).clone()
-                device = "cpu" if slot == "step" and not optimizer.defaults.get("fused") else parameters[name].device
+                on_cpu = slot == "step" and not optimizer.defaults.get("fused")
+                device = "cpu" if on_cpu else parameters[name].device
                 optimizer.state[parameters[name]][slot] = tensor.to(device)
     return best, position

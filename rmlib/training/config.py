@@ -1,6 +1,7 @@
-"""The settings of a training run, checked, and what is made from them: accelerator, optimizer, precision."""
+"""The settings of a training run, each checked."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rmlib.errors import RmlibValueError
@@ -15,30 +16,33 @@ class Config:
     Attributes:
         alpha, reward: of `RewardObjective`.
         epochs: passes over the training sentences.
-        lr: the highest learning rate, reached after `warmup` (a share of all steps), then falling linearly to 0.
+        lr: the highest learning rate, reached after `warmup` (a share of all steps); then it falls
+            linearly to 0.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "sgd" (momentum 0.9).
         weight_decay: on matrices only, not on biases and norms.
-        budget: pieces a micro-batch, padding counted.
-        accumulate: micro-batches a step. The reward is taken over all of them together (see `Training`).
-        clip: largest norm of the gradient; 0 turns clipping off.
+        max_tokens: maximum tokens per micro-batch, padding included.
+        accumulate: micro-batches per step. The reward is computed over all of them together (see
+            `Training`).
+        clip: maximum norm of the gradient; 0 turns clipping off.
         freeze: of `encoder.freeze`.
         lora: rank of the adapters of `lora.add_lora`; with 0 the weights themselves are trained.
-        layer_decay: the learning rate of each layer as a share of that of the layer above; the head has `lr`
-            (see `depth_scales`). With 1 all have `lr`.
-        case_dropout: share of training sentences that are shown without capitals, so that the tagger also learns to
-            do without (lower-case posts; tools that do not know the case channel).
+        layer_decay: the learning rate of each layer as a share of that of the layer above; the head
+            has `lr` (see `setup.depth_scales`). With 1 all layers have `lr`.
+        case_dropout: share of training sentences whose capitals are hidden, so that the tagger also
+            learns to do without them (lower-case posts, tools that ignore the case channel).
         patience: stop after so many evaluations without a better score; 0 turns early stopping off.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes in it.
-        packed: "yes": sentences one after the other in rows of `budget` pieces without padding, in a random order;
-            "no": sentences of similar length, padded to the longest; "auto": packed where machine and encoder can and
-            no sentence is longer than `budget`. Packed, the attention weights have no dropout.
-        compile: let `torch.compile` turn the encoder into code for this machine, at the first step (it takes a minute;
-            on a CPU it needs a C++ compiler). Other dropout is drawn than without.
+        packed: "yes": sentences one after the other in rows of `max_tokens` tokens without padding,
+            in a random order; "no": sentences of similar length, padded to the longest; "auto":
+            packed where encoder and device support it and no sentence is longer than `max_tokens`.
+            In packed batches the attention weights have no dropout.
+        compile: compile the encoder with `torch.compile` at the first step (it takes a minute; on a
+            CPU it needs a C++ compiler). Its dropout draws other random numbers.
         seed: of the order of the batches and of dropout.
         checkpoint_every: steps between two checkpoints.
 
     Raises:
-        RmlibValueError: a setting out of its range, with the range.
+        RmlibValueError: a setting out of its range; the message gives the range.
     """
 
     alpha: float = 1.0
@@ -48,7 +52,7 @@ class Config:
     optimizer: str = "adamw"
     weight_decay: float = 0.01
     warmup: float = 0.1
-    budget: int = 1024
+    max_tokens: int = 1024
     accumulate: int = 1
     clip: float = 1.0
     freeze: str = "embeddings"
@@ -68,35 +72,42 @@ class Config:
             find(self.reward)
         except ValueError as error:
             raise RmlibValueError(str(error)) from None
-        ranges = {
-            "a whole number of 1 or more": (
-                lambda v: _whole(v) and v >= 1,
-                "epochs budget accumulate checkpoint_every",
-            ),
-            "a whole number of 0 or more": (lambda v: _whole(v) and v >= 0, "patience seed lora"),
-            "a number above 0": (lambda v: 0 < v < math.inf, "lr"),
-            "a number of 0 or more": (lambda v: 0 <= v < math.inf, "weight_decay clip"),
-            "a number from 0 to 1": (lambda v: 0 <= v <= 1, "warmup case_dropout"),
-            "a number above 0, at most 1": (lambda v: 0 < v <= 1, "layer_decay"),
-            "adamw or sgd": (lambda v: v in ("adamw", "sgd"), "optimizer"),
-            "auto, fp32 or bf16": (lambda v: v in ("auto", "fp32", "bf16"), "precision"),
-            "auto, yes or no": (lambda v: v in ("auto", "yes", "no"), "packed"),
-            "True or False": (lambda v: v is True or v is False, "compile"),
-            "none, embeddings, encoder, or a number of layers": (
-                lambda v: v in ("none", "embeddings", "encoder") or str(v).isdecimal(),
-                "freeze",
-            ),
-        }
-        for expected, (fits, names) in ranges.items():
-            for name in names.split():
-                value = getattr(self, name)
-                try:
-                    good = fits(value)
-                except (TypeError, ValueError, OverflowError):  # not a number, or inf where a whole number is wanted
-                    good = False
-                if not good:
-                    raise RmlibValueError(f"{name} is {value!r}; expected {expected}")
+        self._check("epochs", is_count, "a whole number of 1 or more")
+        self._check("lr", lambda v: 0 < v < math.inf, "a number above 0")
+        self._check("optimizer", lambda v: v in ("adamw", "sgd"), "adamw or sgd")
+        self._check("weight_decay", lambda v: 0 <= v < math.inf, "a number of 0 or more")
+        self._check("warmup", lambda v: 0 <= v <= 1, "a number from 0 to 1")
+        self._check("max_tokens", is_count, "a whole number of 1 or more")
+        self._check("accumulate", is_count, "a whole number of 1 or more")
+        self._check("clip", lambda v: 0 <= v < math.inf, "a number of 0 or more")
+        self._check("freeze", is_freeze, "none, embeddings, encoder, or a number of layers")
+        self._check("lora", is_count_or_0, "a whole number of 0 or more")
+        self._check("layer_decay", lambda v: 0 < v <= 1, "a number above 0, at most 1")
+        self._check("case_dropout", lambda v: 0 <= v <= 1, "a number from 0 to 1")
+        self._check("patience", is_count_or_0, "a whole number of 0 or more")
+        self._check("precision", lambda v: v in ("auto", "fp32", "bf16"), "auto, fp32 or bf16")
+        self._check("packed", lambda v: v in ("auto", "yes", "no"), "auto, yes or no")
+        self._check("compile", lambda v: v is True or v is False, "True or False")
+        self._check("seed", is_count_or_0, "a whole number of 0 or more")
+        self._check("checkpoint_every", is_count, "a whole number of 1 or more")
+
+    def _check(self, name: str, is_valid: Callable[[object], bool], expected: str) -> None:
+        value = getattr(self, name)
+        try:
+            valid = is_valid(value)
+        except (TypeError, ValueError, OverflowError):  # not a number, or one of another kind
+            valid = False
+        if not valid:
+            raise RmlibValueError(f"{name} is {value!r}; expected {expected}")
 
 
-def _whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_count_or_0(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_count(value) -> bool:
+    return is_count_or_0(value) and value >= 1
+
+
+def is_freeze(value) -> bool:
+    return value in ("none", "embeddings", "encoder") or str(value).isdecimal()

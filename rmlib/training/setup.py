@@ -1,34 +1,83 @@
-"""What a run is made of before its first step: accelerator, optimizer, precision, and the parameters that train."""
+"""What a run is made of before its first step.
+
+The accelerator, the precision, the parameters that train, their optimizer, and whether this device
+computes packed batches correctly.
+"""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rmlib.errors import RmlibValueError
-from rmlib.models.encoder import freeze
+from rmlib.models.encoder import encoder_layers, freeze
 from rmlib.models.lora import add_lora, rank_of
-from rmlib.training.config import Config
+from rmlib.text.batches import row_length
+from rmlib.text.packing import Batch, TokenStore
+
+from .config import Config
+
+# How far packed and padded batches may differ, as ‖difference‖ / ‖padded‖. fp32 leaves about 1e-6
+# and bf16 about 1e-2; a wrong kernel is off by about 1.
+TOLERANCES = {"fp32": 1e-3, "bf16": 0.05}
+CHECKED_TOKENS = 300
+
+_FAULTS: dict[tuple, str] = {}  # by device, precision and architecture
 
 
 def make_accelerator():
-    """accelerate's `Accelerator`, of one process or several. The precision is not its own, see `pick_precision`.
+    """accelerate's `Accelerator`, of one process or several, without its mixed precision.
+
+    The precision of a run is that of `pick_precision`.
 
     Raises:
         RmlibValueError: something else in this process has set accelerate to mixed precision.
     """
-    from accelerate import Accelerator  # here: settings are checked before anything slow is imported
+    from accelerate import Accelerator  # slow to import, and settings are checked first
 
     try:
         return Accelerator(mixed_precision="no")
     except ValueError as error:
-        why = "accelerate computes in mixed precision in this process already (a Trainer with bf16 or fp16?)"
-        raise RmlibValueError(f"{why}; expected none: restart the kernel, or train in another process") from error
+        raise RmlibValueError(
+            "accelerate computes in mixed precision in this process already (a Trainer with bf16 "
+            "or fp16?); expected none: restart the kernel, or train in another process"
+        ) from error
 
 
-def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
-    """AdamW or SGD over the parameters that train; weight decay on matrices only.
+def pick_precision(precision: str, device: torch.device) -> str:
+    """ "bf16" or "fp32"; "auto" is bf16 if the hardware computes in it."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    native = device.type == "cpu" and any(getattr(torch.cpu, c, bool)() for c in checks)
+    return "bf16" if native else "fp32"
 
-    With `layer_decay` below 1 the parameters of each depth have groups of their own. A group's "scale" is to be
-    multiplied into every learning rate that it is given.
+
+def prepare(model: nn.Module, config: Config) -> int:
+    """Add adapters if `config.lora` asks for them, and freeze what `config.freeze` names.
+
+    Returns:
+        the number of parameters that train.
+
+    Raises:
+        RmlibValueError: as `add_lora` and `encoder.freeze`; or the model has adapters of another
+            rank than `config.lora`. (Adapters of that rank are trained further.)
+    """
+    rank = rank_of(model)
+    if rank not in (0, config.lora):
+        raise RmlibValueError(
+            f"the model has adapters of rank {rank}, lora is {config.lora}; call merge_lora first"
+        )
+    if config.lora and not rank:
+        add_lora(model, config.lora, config.seed)
+    return freeze(model, config.freeze)
+
+
+def make_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
+    """AdamW or SGD over the parameters that train, with weight decay on matrices only.
+
+    With `layer_decay` below 1 each depth has parameter groups of its own. A group's "scale"
+    multiplies every learning rate that the group is given.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -38,63 +87,81 @@ def make_optimizer(model: torch.nn.Module, config: Config) -> torch.optim.Optimi
     if config.layer_decay < 1:
         scales = depth_scales(model, config.layer_decay)
         groups = [
-            group | {"params": here, "scale": scale, "lr": config.lr * scale}
+            group | {"params": own, "scale": scale, "lr": config.lr * scale}
             for scale in sorted(set(scales.values()), reverse=True)
             for group in groups
-            if (here := [p for p in group["params"] if scales[p] == scale])
+            if (own := [p for p in group["params"] if scales[p] == scale])
         ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
-def depth_scales(model: torch.nn.Module, decay: float) -> dict[torch.nn.Parameter, float]:
-    """What the learning rate of each parameter is multiplied by: "discriminative fine-tuning" (Howard and Ruder, ACL
-    2018), with the exponents of Clark et al. (ELECTRA, ICLR 2020).
+def depth_scales(model: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """The factor of each parameter's learning rate.
+
+    "Discriminative fine-tuning" (Howard and Ruder, ACL 2018), with the exponents of Clark et al.
+    (ELECTRA, ICLR 2020).
 
     Args:
         model: of transformers, with an encoder of n layers and a head.
         decay: in (0, 1].
 
     Returns:
-        1 for the head (and a pooler), decay^(n - k) for layer k = 0 .. n - 1 counted from below, and decay^(n + 1) for
-        the rest of the encoder, which is its embeddings.
+        1 for the head (and a pooler), decay^(n - k) for layer k = 0 .. n - 1 counted from below,
+        and decay^(n + 1) for the rest of the encoder, which is its embeddings.
     """
-    from rmlib.models.encoder import encoder_layers  # here for the same reason
-
-    layers, scales = encoder_layers(model), dict.fromkeys(model.parameters(), 1.0)
+    layers = encoder_layers(model)
+    scales = dict.fromkeys(model.parameters(), 1.0)
     for p in model.base_model.parameters():
         scales[p] = decay ** (len(layers) + 1)
     for k, layer in enumerate(layers):
         for p in layer.parameters():
             scales[p] = decay ** (len(layers) - k)
     pooler = getattr(model.base_model, "pooler", None)
-    return scales | (dict.fromkeys(pooler.parameters(), 1.0) if pooler else {})
+    if pooler:
+        scales |= dict.fromkeys(pooler.parameters(), 1.0)
+    return scales
 
 
-def pick_precision(wish: str, device: torch.device) -> str:
-    """ "bf16" or "fp32"; "auto" takes bf16 where the hardware computes in it."""
-    if wish != "auto":
-        return wish
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, c, bool)() for c in checks) else "fp32"
+def fault_of_packing(model: nn.Module, store: TokenStore, precision: str) -> str:
+    """What is wrong with packed batches on this device, or "".
 
-
-def prepare(model: nn.Module, config: Config) -> int:
-    """Make a model ready for a run: adapters if `config.lora` asks for them, and `config.freeze`.
-
-    Returns:
-        how many parameters train.
-
-    Raises:
-        RmlibValueError: as `add_lora` and `encoder.freeze`; or the model has adapters already, of another rank than
-            `config.lora`. Adapters of that rank are trained further.
+    A few hundred tokens are computed packed and padded, without dropout, once per device, precision
+    and architecture in a process. Logits and gradients have to agree within `TOLERANCES`.
     """
-    rank = rank_of(model)
-    if rank not in (0, config.lora):
-        raise RmlibValueError(f"the model has adapters of rank {rank}, lora is {config.lora}; call merge_lora first")
-    if config.lora and not rank:
-        add_lora(model, config.lora, config.seed)
-    return freeze(model, config.freeze)
+    key = (str(store.device), precision, model.config.to_json_string())
+    if key not in _FAULTS:
+        was_training = model.training
+        model.eval()
+        try:
+            _FAULTS[key] = _compare_packing(model, store, precision)
+        except Exception as error:  # whatever a kernel says that refuses this device
+            _FAULTS[key] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        model.train(was_training)
+    return _FAULTS[key]
+
+
+def _compare_packing(model: nn.Module, store: TokenStore, precision: str) -> str:
+    group: list[int] = []
+    lengths = store.lengths.tolist()
+    while len(group) < len(lengths) and sum(lengths[i] for i in group) < CHECKED_TOKENS:
+        group.append(len(group))
+    packed = store.packed(group, row_length([group], lengths))
+    results = [_logits_and_gradient(model, b, precision) for b in (store.padded(group), packed)]
+    for name, expected, value in zip(("logits", "gradients"), *results, strict=True):
+        error = float((value - expected).norm() / expected.norm().clamp_min(1e-12))
+        if not error <= TOLERANCES[precision]:  # NaN is a fault
+            return f"{name} differ from those of padded ones by {error:.1%}"
+    return ""
+
+
+def _logits_and_gradient(model: nn.Module, batch: Batch, precision: str) -> tuple[Tensor, Tensor]:
+    device = batch.labels.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        logits = model(**batch.inputs).logits
+    z = logits.flatten(0, -2)[batch.items].float()
+    weights = torch.linspace(-1, 1, z.numel(), device=z.device).view_as(z)  # any fixed direction
+    trained = [p for p in model.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad((z * weights).sum(), trained, allow_unused=True)
+    return z.detach(), torch.cat([g.flatten().float() for g in gradients if g is not None])

@@ -1,4 +1,6 @@
-"""Checkpoints: what goes in comes out, nothing half-written is ever seen, and junk is refused in a sentence."""
+"""Checkpoints: what goes in comes out, nothing half-written is ever seen, and junk is refused in a
+sentence.
+"""
 
 import json
 import multiprocessing
@@ -11,7 +13,12 @@ import torch
 from safetensors import safe_open
 
 from rmlib.training import checkpoints
-from rmlib.training.checkpoints import CheckpointError, load_checkpoint, read_position, save_checkpoint
+from rmlib.training.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+    read_position,
+    save_checkpoint,
+)
 
 POSITION = {"step": 7, "best_score": 0.5, "settings": {"alpha": float("inf"), "reward": "soft_f1"}}
 
@@ -48,7 +55,9 @@ def test_a_loaded_run_goes_on_to_the_same_bits(tmp_path, kind):
     again, its_optimizer = made(kind, seed=0, steps=0)
     found, position = load_checkpoint(tmp_path / "c", again, its_optimizer)
     assert position == POSITION == read_position(tmp_path / "c")
-    assert found.keys() == best.keys() and all(found[name].equal(value) for name, value in best.items())
+    assert found.keys() == best.keys() and all(
+        found[name].equal(value) for name, value in best.items()
+    )
     go(model, optimizer, 3)
     go(again, its_optimizer, 3)
     for p, q in zip(model.parameters(), again.parameters(), strict=True):
@@ -66,7 +75,9 @@ def test_only_trained_weights_are_stored_and_nothing_is_pickled(tmp_path):
 
 
 def write_and_die(folder, moment):
-    """In a process of its own: write a second checkpoint, and be killed before or in the middle of it."""
+    """In a process of its own: write a second checkpoint, and be killed before or in the middle of
+    it.
+    """
     model, optimizer = made(steps=5)
     plain = checkpoints.save_file
 
@@ -91,11 +102,15 @@ def test_a_kill_while_writing_leaves_the_checkpoint_before(tmp_path, moment):
     file = tmp_path / "c.safetensors"
     save_checkpoint(file, *made(), {}, POSITION)
     before = file.read_bytes()
-    child = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(tmp_path, moment))
+    child = multiprocessing.get_context("spawn").Process(
+        target=write_and_die, args=(tmp_path, moment)
+    )
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
-    assert file.read_bytes() == before and len(list(tmp_path.iterdir())) == 2  # the half-written one lies beside it
+    assert (
+        file.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+    )  # the half-written one lies beside it
     save_checkpoint(file, *made(steps=5), {}, {"step": 99})  # and is no hindrance
     assert read_position(file) == {"step": 99} and list(tmp_path.iterdir()) == [file]
 
@@ -105,7 +120,9 @@ class Alarm:
         return os.abort, ()
 
 
-@pytest.mark.parametrize("what", ["cut", "empty", "text", "pickle", "no position", "a list", "folder"])
+@pytest.mark.parametrize(
+    "what", ["cut", "empty", "text", "pickle", "no position", "a list", "folder"]
+)
 def test_junk_is_refused_in_one_sentence(tmp_path, what):
     file = tmp_path / "c.safetensors"
     save_checkpoint(file, *made(), {}, POSITION if what != "a list" else [1, 2])
@@ -119,7 +136,9 @@ def test_junk_is_refused_in_one_sentence(tmp_path, what):
         file.mkdir()
     elif what != "a list":
         file.write_bytes({"empty": b"", "text": b"hello", "pickle": pickle.dumps(Alarm())}[what])
-    with pytest.raises(CheckpointError, match="is not a checkpoint of rmlib .*; delete it to start anew") as caught:
+    with pytest.raises(
+        CheckpointError, match="is not a checkpoint of rmlib .*; delete it to start again"
+    ) as caught:
         read_position(file)
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(CheckpointError):

@@ -20,7 +20,7 @@ WRONG = {
     "optimizer": ["adam", ""],
     "weight_decay": [-0.1, math.nan, math.inf],
     "warmup": [-0.1, 1.1, math.nan],
-    "budget": [0, 10.5],
+    "max_tokens": [0, 10.5],
     "accumulate": [0, 1.5],
     "clip": [-1, math.nan],
     "freeze": ["head", "-1", "1.5", "²"],
@@ -36,7 +36,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for name, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    "name, value", [(name, value) for name, values in WRONG.items() for value in values]
+)
 def test_a_wrong_setting_is_refused_by_name(name, value):
     with pytest.raises(RmlibValueError, match=f"^{name} ") as caught:
         Config(**{name: value})
@@ -46,7 +48,14 @@ def test_a_wrong_setting_is_refused_by_name(name, value):
 def test_the_edges_are_allowed():
     Config(alpha=0, warmup=0, case_dropout=0, patience=0, clip=0, weight_decay=0, seed=0)
     Config(
-        alpha=math.inf, warmup=1, case_dropout=1, epochs=1, budget=1, accumulate=1, checkpoint_every=1, layer_decay=1
+        alpha=math.inf,
+        warmup=1,
+        case_dropout=1,
+        epochs=1,
+        max_tokens=1,
+        accumulate=1,
+        checkpoint_every=1,
+        layer_decay=1,
     )
     Config(lora=0, layer_decay=1e-9)
     Config(lora=1, layer_decay=1)
@@ -77,9 +86,14 @@ def test_decay_is_for_matrices_only(kind):
     assert all(group["lr"] == 0.01 for group in optimizer.param_groups)
 
 
-# --- Layer-wise learning rates --------------------------------------------------------------------------------------
+# --- Layer-wise learning rates --------------------------------------------------------------------
 
-SCALES = {"bert.embeddings.": 0.125, "bert.encoder.layer.0.": 0.25, "bert.encoder.layer.1.": 0.5, "classifier.": 1.0}
+SCALES = {
+    "bert.embeddings.": 0.125,
+    "bert.encoder.layer.0.": 0.25,
+    "bert.encoder.layer.1.": 0.5,
+    "classifier.": 1.0,
+}
 
 
 def scale_of(name: str) -> float:
@@ -105,7 +119,9 @@ def test_without_layer_decay_there_are_the_two_groups_of_old(tiny):
     groups = make_optimizer(model, Config(lr=0.01, weight_decay=0.2)).param_groups
     trained = [p for p in model.parameters() if p.requires_grad]
     expected = [[p for p in trained if (p.ndim > 1) == matrix] for matrix in (True, False)]
-    assert [[id(p) for p in group["params"]] for group in groups] == [[id(p) for p in group] for group in expected]
+    assert [[id(p) for p in group["params"]] for group in groups] == [
+        [id(p) for p in group] for group in expected
+    ]
     assert [(group["weight_decay"], group["lr"], "scale" in group) for group in groups] == [
         (0.2, 0.01, False),
         (0.0, 0.01, False),
@@ -125,21 +141,38 @@ def test_the_groups_of_layer_decay(tiny, what):
             seen.append(names[id(p)])
             assert group["scale"] == scale_of(seen[-1]) and group["lr"] == 0.01 * group["scale"]
             assert group["weight_decay"] == (0.2 if p.ndim > 1 else 0)
-    assert sorted(seen) == sorted(name for name, p in model.named_parameters() if p.requires_grad)  # each once
+    assert sorted(seen) == sorted(
+        name for name, p in model.named_parameters() if p.requires_grad
+    )  # each once
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_a_step_moves_each_depth_by_its_own_learning_rate(tiny, small, decay):
     """The first step of SGD is -lr * scale * gradient, and the gradient comes from plain torch."""
     tagger = new_tagger(small.tags, str(tiny), dropout=0.0)
-    settings = {"optimizer": "sgd", "lr": 100.0, "weight_decay": 0, "clip": 0, "warmup": 0, "case_dropout": 0}
-    settings |= {"alpha": 0, "precision": "fp32", "freeze": "none", "budget": 100_000, "layer_decay": decay}
+    settings = {
+        "optimizer": "sgd",
+        "lr": 100.0,
+        "weight_decay": 0,
+        "clip": 0,
+        "warmup": 0,
+        "case_dropout": 0,
+    }
+    settings |= {
+        "alpha": 0,
+        "precision": "fp32",
+        "freeze": "none",
+        "max_tokens": 100_000,
+        "layer_decay": decay,
+    }
     training = Training(tagger, tagger.encode(small.train[:8]).examples, Config(**settings))
     model = tagger.model
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     inputs = collate(training.examples, tagger.tokenizer.pad_token_id, tagger.case)
     labels = inputs.pop("labels")
-    loss = torch.nn.functional.cross_entropy(model.train()(**inputs).logits.flatten(0, 1), labels.flatten())
+    loss = torch.nn.functional.cross_entropy(
+        model.train()(**inputs).logits.flatten(0, 1), labels.flatten()
+    )
     slopes = dict(zip(before, torch.autograd.grad(loss, list(model.parameters())), strict=True))
     step = next(iter(training))
     assert step.lr == 100.0

@@ -7,7 +7,7 @@ from seqeval.scheme import IOB2
 
 from rmlib.models.encoder import new_tagger
 from rmlib.text.conll import Sentence
-from rmlib.training.dev_monitor import Watch, several_types
+from rmlib.training.dev_monitor import DevMonitor, several_types
 
 
 @pytest.fixture
@@ -17,19 +17,19 @@ def tagger(tiny, small):
 
 def test_scores_and_tags(tagger, small, monkeypatch):
     monkeypatch.setattr("rmlib.training.dev_monitor.pick_precision", lambda wish, device: "fp32")
-    watch = Watch(tagger, small.dev)
-    assert watch.tags is None and len(watch.shown) == 3
-    scores = watch()
+    monitor = DevMonitor(tagger, small.dev)
+    assert monitor.tags is None and len(monitor.shown) == 3
+    scores = monitor()
     found = tagger.tag([one.words for one in small.dev])
     gold = [list(one.tags) for one in small.dev]
     assert scores["f1"] == pytest.approx(f1_score(gold, found, mode="strict", scheme=IOB2))
     assert set(scores) == {"f1", "precision", "recall"}
-    assert watch.tags == tagger.tag([one.words for one in watch.shown])
-    first = watch.tags
+    assert monitor.tags == tagger.tag([one.words for one in monitor.shown])
+    first = monitor.tags
     with torch.no_grad():
         tagger.model.classifier.bias[1] += 100  # everything is a B- now
-    watch()
-    assert watch.before == first and watch.tags != first
+    monitor()
+    assert monitor.before == first and monitor.tags != first
 
 
 def test_what_is_shown():
@@ -40,4 +40,4 @@ def test_what_is_shown():
     assert several_types([plain, long, poor, rich], 2) == [rich, poor]
     assert several_types([long], 2) == [long]
     own = [plain]
-    assert Watch(None, [rich], own).shown is own
+    assert DevMonitor(None, [rich], own).shown is own

@@ -1,5 +1,6 @@
-"""A GPU's rules, held on the CPU. A tensor on torch's "meta" device has a shape and no numbers: to ask for one, or to
-mix in a tensor of the CPU, is an error. On a GPU the first would make a step wait, and the second would stop it."""
+"""A GPU's rules, held on the CPU. A tensor on torch's "meta" device has a shape and no numbers: to
+ask for one, or to mix in a tensor of the CPU, is an error. On a GPU the first would make a step
+wait, and the second would stop it."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from rmlib import RewardObjective
 from rmlib.determinism import seeded
 from rmlib.loss.rewards import REWARDS
 from rmlib.models.encoder import new_tagger
-from rmlib.text.packing import Shelf
+from rmlib.text.packing import TokenStore
 
 META = torch.device("meta")
 WAITS = {"smooth_ap"}  # it looks at the positives of each class
@@ -35,17 +36,19 @@ def test_a_reward_asks_for_no_number(name):
 def test_nor_does_a_baseline(baseline):
     z = torch.randn(12, 9, device=META, requires_grad=True)
     y = torch.zeros(12, dtype=torch.long, device=META)
-    objective = RewardObjective(2.0, REWARDS["entity_f1"].having(baseline=baseline))
+    objective = RewardObjective(2.0, REWARDS["entity_f1"].with_parameters(baseline=baseline))
     objective.terms(z, y, [5, 7]).total.backward()
     assert z.grad.device == META
 
 
 def without_numbers(training):
-    """The run's model and sentences on "meta"; the optimizer is the plainest, for the fused one needs numbers."""
+    """The run's model and sentences on "meta"; the optimizer is the plainest, for the fused one
+    needs numbers.
+    """
     classifier = training.classifier
     classifier.model.to(META)
-    pad, first = classifier.tokenizer.pad_token_id, training.shelf.first_position
-    training.shelf = Shelf(training.examples, pad, classifier.case, META, first)
+    pad, first = classifier.tokenizer.pad_token_id, training.store.first_position
+    training.store = TokenStore(training.examples, pad, classifier.case, META, first)
     training.optimizer = torch.optim.SGD(classifier.model.parameters(), lr=0.1)
     training.lazy = True
     return training
@@ -55,10 +58,16 @@ def without_numbers(training):
 @pytest.mark.parametrize("packed", ["yes", "no"])
 @pytest.mark.parametrize("reward", ["soft_f1", "entity_f1"])
 def test_a_step_waits_for_nothing(start, monkeypatch, packed, reward, parts):
-    """From the sentences to the changed weights. A packed batch is computed as a compiled encoder computes it: a CPU
-    looks at the lengths, which costs it nothing."""
+    """From the sentences to the changed weights. A packed batch is computed as a compiled encoder
+    computes it: a CPU looks at the lengths, which costs it nothing."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    settings = {"packed": packed, "alpha": 1.0, "reward": reward, "accumulate": parts, "case_dropout": 0.1}
+    settings = {
+        "packed": packed,
+        "alpha": 1.0,
+        "reward": reward,
+        "accumulate": parts,
+        "case_dropout": 0.1,
+    }
     training = without_numbers(start(settings, dropout=0.1))
     steps = list(training)
     assert len(steps) == len(training) > 1
@@ -94,8 +103,8 @@ def test_inputs_go_where_the_model_is(tiny, small, monkeypatch, of):
 
 
 def test_the_clock_stops_when_the_gpu_is_done(start, monkeypatch):
-    """Steps that wait for nothing are timed at the end of an epoch, when what was sent to the GPU is done, and before
-    the evaluation begins."""
+    """Steps that wait for nothing are timed at the end of an epoch, when what was sent to the GPU
+    is done, and before the evaluation begins."""
     log, training = [], start({"epochs": 2}, score=lambda: {"f1": 0.0})
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("waited"))
     evaluate = training._evaluate
@@ -111,7 +120,10 @@ def test_the_clock_stops_when_the_gpu_is_done(start, monkeypatch):
     list(training)
     assert log == ["waited", "evaluated"] * 2
     log.clear()
-    training.step, training.lazy = 0, False  # numbers are read at every step: there is nothing left to wait for
+    training.step, training.lazy = (
+        0,
+        False,
+    )  # numbers are read at every step: there is nothing left to wait for
     list(training)
     assert "waited" not in log
 

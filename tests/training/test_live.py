@@ -1,4 +1,6 @@
-"""The live training: heard at the next step, never stuck, nothing lost, whatever is done to it and when."""
+"""The live training: heard at the next step, never stuck, nothing lost, whatever is done to it and
+when.
+"""
 
 import math
 import subprocess
@@ -18,7 +20,7 @@ from rmlib.training.live import Live, reopen
 from rmlib.training.loop import Training
 from rmlib.training.sessions import replay
 
-PLAIN = {"epochs": 40, "budget": 256, "precision": "fp32", "lr": 0.005}
+PLAIN = {"epochs": 40, "max_tokens": 256, "precision": "fp32", "lr": 0.005}
 
 
 @pytest.fixture
@@ -38,7 +40,10 @@ def live(fresh):
 
 
 def weights(live):
-    return {name: p.detach().clone() for name, p in live.session.training.classifier.model.named_parameters()}
+    return {
+        name: p.detach().clone()
+        for name, p in live.session.training.classifier.model.named_parameters()
+    }
 
 
 def until(true, seconds=20.0):
@@ -110,7 +115,11 @@ def test_a_schedule_is_played_and_written_down(live, fresh):
 def test_what_was_done_live_can_be_played_again(live, fresh):
     live.snapshot("start")
     live.start()
-    for alpha, reward, factor in ((1.0, "soft_f1", 1.0), (10.0, "entity_f1", 0.5), (0.0, "gce", 2.0)):
+    for alpha, reward, factor in (
+        (1.0, "soft_f1", 1.0),
+        (10.0, "entity_f1", 0.5),
+        (0.0, "gce", 2.0),
+    ):
         before = len(live.history)
         live.alpha, live.reward, live.lr_factor = alpha, reward, factor
         until(lambda: len(live.history) > before + 3)  # noqa: B023
@@ -121,7 +130,10 @@ def test_what_was_done_live_can_be_played_again(live, fresh):
     live.pause()
     live.wait()
     again = replay(fresh(), live.moves, len(live.history))
-    assert all(p.detach().equal(weights(live)[name]) for name, p in again.training.classifier.model.named_parameters())
+    assert all(
+        p.detach().equal(weights(live)[name])
+        for name, p in again.training.classifier.model.named_parameters()
+    )
 
 
 def test_evaluation_keeps_its_own_time(fresh):
@@ -157,7 +169,9 @@ def test_an_exception_reaches_the_next_touch_and_join(fresh, touch):
     with pytest.raises(ZeroDivisionError):
         live.join()
     live.close()
-    assert len(live.session.history) == 1  # the step that failed to be evaluated is not told as done
+    assert (
+        len(live.session.history) == 1
+    )  # the step that failed to be evaluated is not told as done
 
 
 def test_a_schedule_that_fails_reaches_the_reader(live):
@@ -195,14 +209,14 @@ def test_two_labs_do_not_mix(fresh):
 
 LEFT = """
 import sys, time
-from rmlib import corpora
+from rmlib.text import corpora
 from rmlib.training.config import Config
 from rmlib.models.encoder import new_tagger
 from rmlib.training.live import Live, reopen
 from rmlib.training.loop import Training
 corpus = corpora.load(sys.argv[1])
 tagger = new_tagger(corpus.tags, sys.argv[2])
-live = Live(Training(tagger, tagger.encode(corpus.train).examples, Config(epochs=1000, budget=256)))
+live = Live(Training(tagger, tagger.encode(corpus.train).examples, Config(epochs=1000, max_tokens=256)))
 live.start()
 while len(live.history) < 3:
     time.sleep(0.01)
@@ -292,10 +306,10 @@ class Moves(RuleBasedStateMachine):
     @invariant()
     def history_is_consistent(self):
         history = self.live.history
-        assert [row["tick"] for row in history] == list(range(len(history)))
+        assert [row["step_index"] for row in history] == list(range(len(history)))
         for row in history:
             assert math.isfinite(row["total"])
-        ticks = [move["tick"] for move in self.live.moves]
+        ticks = [move["step_index"] for move in self.live.moves]
         assert ticks == sorted(ticks)
 
     def teardown(self):
@@ -306,7 +320,11 @@ class Moves(RuleBasedStateMachine):
         assert not self.live._thread.is_alive()
         force = {"alpha": 1.0, "reward": "soft_f1", "lr_factor": 1.0, "freeze": "embeddings"}
         for row in history:  # what was in force is what the moves say
-            force |= {m["control"]: m["value"] for m in moves if m["tick"] == row["tick"] and m["control"] in force}
+            force |= {
+                m["control"]: m["value"]
+                for m in moves
+                if m["step_index"] == row["step_index"] and m["control"] in force
+            }
             assert (row["alpha"], row["reward_type"]) == (force["alpha"], force["reward"])
             assert (row["lr_factor"], row["freeze"]) == (force["lr_factor"], force["freeze"])
 
@@ -314,7 +332,11 @@ class Moves(RuleBasedStateMachine):
 def test_a_thousand_random_moves(fresh):
     Moves.make = staticmethod(fresh)
     Moves.TestCase.settings = settings(
-        max_examples=20, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=20,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
     )
     Moves.TestCase("runTest").runTest()
 
@@ -346,10 +368,14 @@ def test_reopen_passes_over_a_lab_that_has_failed(fresh):
 
 def test_the_listener_hears_every_step_and_the_end(live):
     heard = []
-    live.listener = lambda: heard.append((len(live.session.history), threading.current_thread().name))
+    live.callback = lambda: heard.append(
+        (len(live.session.history), threading.current_thread().name)
+    )
     live.step(3)
     live.wait()
-    assert [one for one in heard if one[1] == "rmlib live"] == [(n, "rmlib live") for n in (1, 2, 3)]
+    assert [one for one in heard if one[1] == "rmlib live"] == [
+        (n, "rmlib live") for n in (1, 2, 3)
+    ]
     assert len(heard) == 4  # and the touch itself, from here
     live.alpha = 3.0
     assert heard[4:] == [(3, "MainThread")]

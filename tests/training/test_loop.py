@@ -11,9 +11,8 @@ from rmlib.errors import RmlibValueError
 from rmlib.loss.objective import RewardObjective
 from rmlib.loss.rewards import REWARDS
 from rmlib.models.encoder import new_tagger
-from rmlib.text.batches import batches
+from rmlib.text.batches import batches, longest_first
 from rmlib.text.conll import Sentence
-from rmlib.text.packing import packs
 from rmlib.training.checkpoints import CheckpointError
 from rmlib.training.loop import Training
 from tests.text.padding import collate
@@ -33,12 +32,14 @@ def untimed(steps):
     return [step._replace(seconds=0) for step in steps]
 
 
-# --- One step -------------------------------------------------------------------------------------------------------
+# --- One step -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packed", ["yes", "no"])
 def test_a_run_against_a_plain_loop(start, packed):
-    """AdamW, decay on matrices, warm-up, clipping, everything: rewritten here in a few lines of torch, which pads."""
+    """AdamW, decay on matrices, warm-up, clipping, everything: rewritten here in a few lines of
+    torch, which pads.
+    """
     settings = {
         "packed": packed,
         "epochs": 2,
@@ -54,16 +55,19 @@ def test_a_run_against_a_plain_loop(start, packed):
     model, examples = copy.classifier.model.train(), copy.examples
     groups = [[p for p in model.parameters() if (p.ndim > 1) == big] for big in (True, False)]
     optimizer = torch.optim.AdamW(
-        [{"params": groups[0], "weight_decay": 0.1}, {"params": groups[1], "weight_decay": 0.0}], lr=0.01
+        [{"params": groups[0], "weight_decay": 0.1}, {"params": groups[1], "weight_decay": 0.0}],
+        lr=0.01,
     )
     lengths = [len(example.input_ids) for example in examples]
-    cut = packs if packed == "yes" else batches
+    cut = longest_first if packed == "yes" else batches
     order = [group for epoch in (0, 1) for group in cut(lengths, 256, 0, epoch)]
     assert len(order) == len(steps) == len(training) > 8
     warm = round(0.25 * len(order))
     for number, (group, step) in enumerate(zip(order, steps, strict=True)):
         optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = lr = (
-            0.01 * (number + 1) / warm if number < warm else 0.01 * (len(order) - number) / (len(order) - warm)
+            0.01 * (number + 1) / warm
+            if number < warm
+            else 0.01 * (len(order) - number) / (len(order) - warm)
         )
         inputs = collate([examples[i] for i in group])
         labels = inputs.pop("labels")
@@ -73,14 +77,22 @@ def test_a_run_against_a_plain_loop(start, packed):
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimizer.step()
         assert (step.step, step.epoch) == (number + 1, 1 if number < len(order) / 2 else 2)
-        assert (step.alpha, step.reward_type, step.pieces) == (2.0, "soft_f1", sum(lengths[i] for i in group))
+        assert (step.alpha, step.reward_type, step.tokens) == (
+            2.0,
+            "soft_f1",
+            sum(lengths[i] for i in group),
+        )
         terms = [step.total, step.prediction, step.reward, step.lr, step.grad_norm]
-        assert terms == pytest.approx([*(float(t.detach()) for t in loss), lr, float(norm)], rel=1e-4)
+        assert terms == pytest.approx(
+            [*(float(t.detach()) for t in loss), lr, float(norm)], rel=1e-4
+        )
     for name, value in weights(training).items():
         if not name.endswith(
             "key.bias"
         ):  # softmax does not see a key's bias: its gradient is noise, which Adam blows up
-            torch.testing.assert_close(value, dict(model.named_parameters())[name].detach(), rtol=0, atol=5e-4)
+            torch.testing.assert_close(
+                value, dict(model.named_parameters())[name].detach(), rtol=0, atol=5e-4
+            )
 
 
 def gradient_of_one_step(training):
@@ -94,11 +106,20 @@ def gradient_of_one_step(training):
 @pytest.mark.parametrize("reward", [name for name in REWARDS if not REWARDS[name].sampled])
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(start, small, reward):
     by_length = sorted(small.train, key=lambda sentence: len(sentence.words))
-    without = [Sentence(words, ("O",) * len(words)) for words, _ in by_length[:12]]  # one half holds no name at all
+    without = [
+        Sentence(words, ("O",) * len(words)) for words, _ in by_length[:12]
+    ]  # one half holds no name at all
     sentences = without + by_length[-12:]
 
     def fresh(**settings):
-        settings |= {"alpha": math.inf, "reward": reward, "optimizer": "sgd", "clip": 0, "weight_decay": 0, "warmup": 0}
+        settings |= {
+            "alpha": math.inf,
+            "reward": reward,
+            "optimizer": "sgd",
+            "clip": 0,
+            "weight_decay": 0,
+            "warmup": 0,
+        }
         return start(settings, sentences=sentences)
 
     copy = fresh()
@@ -118,40 +139,56 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(start, small, reward):
 
     whole = loss_of(parts[0] + parts[1])
     expected = slope(whole.total)
-    step, gradient = gradient_of_one_step(fresh(budget=half, accumulate=2, lr=1000.0))  # lr large: no digits lost
+    step, gradient = gradient_of_one_step(
+        fresh(max_tokens=half, accumulate=2, lr=1000.0)
+    )  # lr large: no digits lost
     terms = [float(term.detach()) for term in whole]
     assert [step.total, step.prediction, step.reward] == pytest.approx(terms, rel=1e-5)
     assert (gradient - expected).norm() <= 1e-4 * expected.norm()
-    averaged = slope((loss_of(parts[0]).total + loss_of(parts[1]).total) / 2)  # what a plain loop would take
+    averaged = slope(
+        (loss_of(parts[0]).total + loss_of(parts[1]).total) / 2
+    )  # what a plain loop would take
     if not REWARDS[reward].splits:
         assert (averaged - expected).norm() > 0.02 * expected.norm()
 
 
 def test_a_step_with_a_part_missing_takes_what_there_is(start):
-    training = start({"budget": 300, "accumulate": 2})
-    order = packs(training.lengths, 300)
+    training = start({"max_tokens": 300, "accumulate": 2})
+    order = longest_first(training.lengths, 300)
     assert len(order) % 2 == 1 and training.steps_per_epoch == len(order) // 2 + 1
     inputs = collate([training.examples[i] for i in order[-1]])
     labels = inputs.pop("labels")
     with torch.no_grad():
-        expected = RewardObjective(1.0, "soft_f1")(training.classifier.model.train()(**inputs).logits, labels)
+        expected = RewardObjective(1.0, "soft_f1")(
+            training.classifier.model.train()(**inputs).logits, labels
+        )
     training.step = training.steps_per_epoch - 1
     step = next(iter(training))
     terms = [float(term) for term in expected]
     assert [step.total, step.prediction, step.reward] == pytest.approx(terms, rel=1e-5)
-    assert step.pieces == sum(training.lengths[i] for i in order[-1])
+    assert step.tokens == sum(training.lengths[i] for i in order[-1])
 
 
 def test_dropout_is_the_same_in_both_passes_over_a_part(start):
-    """With dropout the logits that the objective saw must be those that the gradient goes through: SGD lowers the
-    loss of that very network, so the slope along the step is the gradient's square."""
-    settings = {"optimizer": "sgd", "lr": 1e-3, "clip": 0, "weight_decay": 0, "warmup": 0, "accumulate": 2}
+    """With dropout the logits that the objective saw must be those that the gradient goes through:
+    SGD lowers the loss of that very network, so the slope along the step is the gradient's square.
+    """
+    settings = {
+        "optimizer": "sgd",
+        "lr": 1e-3,
+        "clip": 0,
+        "weight_decay": 0,
+        "warmup": 0,
+        "accumulate": 2,
+    }
     training = start(settings, dropout=0.3)
     before = weights(training)
     step = next(iter(training))
     norm = step.grad_norm
     for p, old in zip(training.classifier.model.parameters(), before.values(), strict=True):
-        p.data.copy_(old + 0.02 * (p.detach() - old) / step.lr / norm)  # a step of length 0.02 down the gradient
+        p.data.copy_(
+            old + 0.02 * (p.detach() - old) / step.lr / norm
+        )  # a step of length 0.02 down the gradient
     training.step = 0
     again = next(iter(training))
     assert (step.total - again.total) / 0.02 == pytest.approx(norm, rel=0.15)
@@ -165,14 +202,18 @@ def test_learning_rate(start):
     assert max(rates) == rates[warm - 1] == rates[warm] == 0.5
     assert rates[:warm] == pytest.approx([0.5 * (k + 1) / warm for k in range(warm)])
     falls = [a - b for a, b in zip(rates[warm:], rates[warm + 1 :], strict=False)]
-    assert falls == pytest.approx([0.5 / (total - warm)] * len(falls)) and rates[-1] == pytest.approx(falls[0])
+    assert falls == pytest.approx([0.5 / (total - warm)] * len(falls)) and rates[
+        -1
+    ] == pytest.approx(falls[0])
     flat = start({"warmup": 0})
     assert flat.learning_rate(0) == flat.config.lr
     rising = start({"warmup": 1})
     assert [rising.learning_rate(k) for k in range(len(rising))][-1] == rising.config.lr
 
 
-@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"optimizer": "sgd", "lr": 0.05}, {"accumulate": 3}])
+@pytest.mark.parametrize(
+    "settings", [{"precision": "bf16"}, {"optimizer": "sgd", "lr": 0.05}, {"accumulate": 3}]
+)
 def test_other_settings_learn_too(start, settings):
     training = start({"epochs": 6, "lr": 0.01} | settings)
     steps = list(training)
@@ -187,7 +228,7 @@ def test_no_examples_is_refused(start):
         Training(training.classifier, [])
 
 
-# --- Between steps --------------------------------------------------------------------------------------------------
+# --- Between steps --------------------------------------------------------------------------------
 
 
 def test_alpha_and_reward_can_change_on_the_way(start):
@@ -228,7 +269,7 @@ def test_the_seed_decides_everything(start):
     assert run(3) == run(3) != run(4)
 
 
-# --- Stopping -------------------------------------------------------------------------------------------------------
+# --- Stopping -------------------------------------------------------------------------------------
 
 
 class Scores:
@@ -242,7 +283,9 @@ class Scores:
         return {"f1": self.values[len(self.seen) - 1]}
 
 
-@pytest.mark.parametrize("patience, values, best", [(2, [0.1, 0.6, 0.5, 0.6], 2), (0, [0.1, 0.6, 0.5, 0.4, 0.3], 2)])
+@pytest.mark.parametrize(
+    "patience, values, best", [(2, [0.1, 0.6, 0.5, 0.6], 2), (0, [0.1, 0.6, 0.5, 0.4, 0.3], 2)]
+)
 def test_early_stopping_brings_the_best_weights_back(start, patience, values, best):
     score = Scores(*values)
     score.training = training = start({"epochs": 5, "patience": patience, "lr": 0.01}, score=score)
@@ -260,13 +303,19 @@ def test_early_stopping_brings_the_best_weights_back(start, patience, values, be
 def test_without_a_score_the_last_weights_stay(start):
     training = start({"epochs": 2, "patience": 1})
     steps = list(training)
-    assert len(steps) == len(training) and not any(step.scores for step in steps) and training.best_epoch == 0
+    assert (
+        len(steps) == len(training)
+        and not any(step.scores for step in steps)
+        and training.best_epoch == 0
+    )
 
 
-# --- Resuming -------------------------------------------------------------------------------------------------------
+# --- Resuming -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{}, {"optimizer": "sgd", "lr": 0.01}, {"accumulate": 2, "alpha": math.inf}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimizer": "sgd", "lr": 0.01}, {"accumulate": 2, "alpha": math.inf}]
+)
 @pytest.mark.parametrize("cut", [1, 4, 6, 11])
 def test_resumed_it_ends_with_the_same_bits(start, tmp_path, settings, cut):
     settings = {"epochs": 3, "checkpoint_every": 3, "case_dropout": 0.2, "patience": 1, **settings}
@@ -304,7 +353,9 @@ def test_resumed_it_ends_with_the_same_bits(start, tmp_path, settings, cut):
 def test_a_checkpoint_of_other_settings_is_refused(start, tmp_path, small, tiny):
     file = tmp_path / "checkpoint.safetensors"
     list(start({"lr": 0.01}, checkpoint=file))
-    with pytest.raises(CheckpointError, match=r"is of a run with lr=0\.01, this one has 0\.02; expected the same"):
+    with pytest.raises(
+        CheckpointError, match=r"is of a run with lr=0\.01, this one has 0\.02; expected the same"
+    ):
         start({"lr": 0.02}, checkpoint=file)
     with pytest.raises(CheckpointError, match=r"with alpha=1\.0, this one has inf"):
         start({"lr": 0.01, "alpha": math.inf}, checkpoint=file)
@@ -314,18 +365,29 @@ def test_a_checkpoint_of_other_settings_is_refused(start, tmp_path, small, tiny)
     with pytest.raises(CheckpointError, match="examples"):
         Training(training.classifier, training.examples[1:], training.config, checkpoint=file)
     with pytest.raises(CheckpointError, match="with classes=.*this one has .'O', 'B-PER'.;"):
-        Training(new_tagger(["O", "B-PER"], str(tiny), 0.0), training.examples, training.config, checkpoint=file)
+        Training(
+            new_tagger(["O", "B-PER"], str(tiny), 0.0),
+            training.examples,
+            training.config,
+            checkpoint=file,
+        )
 
 
 def test_accelerates_own_mixed_precision_is_refused(start, monkeypatch):
-    """A Trainer with bf16 leaves it set for the whole process; the precision of a run is a setting of this kit."""
+    """A Trainer with bf16 leaves it set for the whole process; the precision of a run is a setting
+    of this kit.
+    """
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
-        assert start().accelerator.mixed_precision == "no"  # set for a launch: the kit's own setting counts
+        assert (
+            start().accelerator.mixed_precision == "no"
+        )  # set for a launch: the kit's own setting counts
         AcceleratorState._reset_state(reset_partial_state=True)
         Accelerator(mixed_precision="bf16")
-        with pytest.raises(RmlibValueError, match="mixed precision in this process already .* restart the kernel"):
+        with pytest.raises(
+            RmlibValueError, match="mixed precision in this process already .* restart the kernel"
+        ):
             start()
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)

@@ -1,7 +1,6 @@
-"""Runs as a GPU makes them, on the CPU: packed batches against padded ones, and a compiled encoder."""
+"""Packed batches against padded ones, and a compiled encoder, on the CPU."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +9,8 @@ from transformers import AutoConfig, AutoModelForTokenClassification
 from rmlib.errors import RmlibValueError
 from rmlib.models.attention import first_position, use_attention
 from rmlib.models.encoder import new_classifier
-from rmlib.text.batches import Example, encode_texts
-from rmlib.text.packing import Shelf
+from rmlib.text.encoding import Example, encode_texts
+from rmlib.text.packing import TokenStore
 from rmlib.training.config import Config
 from rmlib.training.loop import Training
 from rmlib.training.runs import evaluate
@@ -22,7 +21,11 @@ def gradients(training):
     training.classifier.model.double()
     found = {}
     training.optimizer.step = lambda: found.update(
-        {name: p.grad.clone() for name, p in training.classifier.model.named_parameters() if p.grad is not None}
+        {
+            name: p.grad.clone()
+            for name, p in training.classifier.model.named_parameters()
+            if p.grad is not None
+        }
     )
     return found, next(iter(training))
 
@@ -30,27 +33,30 @@ def gradients(training):
 @pytest.mark.parametrize("reward", ["soft_f1", "smooth_ap", "entity_f1"])
 def test_a_packed_step_is_a_padded_step(start, reward):
     """One step over the whole corpus: in one row, in three rows, and padded."""
-    longest = {"alpha": 2.0, "reward": reward, "clip": 0, "budget": 10_000}
+    longest = {"alpha": 2.0, "reward": reward, "clip": 0, "max_tokens": 10_000}
     padded = start(longest | {"packed": "no"})
     one = start(longest | {"packed": "yes"})
-    parts = [start(longest | {"packed": "yes", "budget": 500, "accumulate": 3})]
-    assert [len(t._groups(0)) for t in (padded, one, *parts)] == [1, 1, 3]
+    parts = [start(longest | {"packed": "yes", "max_tokens": 500, "accumulate": 3})]
+    assert [len(t._parts_of_epoch(0)) for t in (padded, one, *parts)] == [1, 1, 3]
     assert not padded.packed and one.packed
-    if reward == "entity_f1":  # sampled sentence by sentence: the same draws need the same order of sentences
-        padded._order = one._order
+    if reward == "entity_f1":  # the same samples need the same order of the sentences
+        padded._epoch_parts = one._epoch_parts
         parts = []
     (expected, first), *others = [gradients(t) for t in (padded, one, *parts)]
     for found, step in others:
         assert found.keys() == expected.keys()
-        assert step.pieces == first.pieces
+        assert step.tokens == first.tokens
         assert [step.total, step.prediction, step.reward] == pytest.approx(
             [first.total, first.prediction, first.reward], rel=1e-9
         )
         largest = max(float(value.abs().max()) for value in expected.values())
         for name, value in found.items():
-            torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-9 * largest, msg=name)
+            torch.testing.assert_close(
+                value, expected[name], rtol=1e-6, atol=1e-9 * largest, msg=name
+            )
 
 
+@pytest.mark.long
 def test_a_packed_run_learns_as_a_padded_one_does(start, small):
     """Both reach the training sentences' names, with dropout, hidden capitals and all."""
     for packed in ("yes", "no"):
@@ -62,28 +68,40 @@ def test_a_packed_run_learns_as_a_padded_one_does(start, small):
         assert evaluate(training.classifier, small.train)["f1"] > 0.9
 
 
-@pytest.mark.parametrize("budget", [70, 128, 300])
-def test_every_epoch_has_every_sentence_once(start, budget):
-    training = start({"packed": "yes", "budget": budget, "epochs": 5})
-    pieces = [step.pieces for step in training]
-    assert len(pieces) == len(training) == 5 * training.steps_per_epoch
+@pytest.mark.parametrize("max_tokens", [70, 128, 300])
+def test_every_epoch_has_every_sentence_once(start, max_tokens):
+    training = start({"packed": "yes", "max_tokens": max_tokens, "epochs": 5})
+    tokens = [step.tokens for step in training]
+    assert len(tokens) == len(training) == 5 * training.steps_per_epoch
     for epoch in range(5):
-        assert sum(pieces[epoch * training.steps_per_epoch :][: training.steps_per_epoch]) == sum(training.lengths)
+        assert sum(tokens[epoch * training.steps_per_epoch :][: training.steps_per_epoch]) == sum(
+            training.lengths
+        )
 
 
 def test_all_rows_are_as_wide_as_the_fullest(start, small):
     """So a small corpus is not filled up to the budget."""
-    for budget, sentences in ((300, small.train), (1024, small.train[:3])):
-        training, widths = start({"packed": "yes", "budget": budget, "epochs": 3}, sentences=sentences), set()
-        training.model.register_forward_pre_hook(
-            lambda model, args, inputs, widths=widths: widths.add(inputs["input_ids"].shape), with_kwargs=True
+    for max_tokens, sentences in ((300, small.train), (1024, small.train[:3])):
+        training, widths = (
+            start({"packed": "yes", "max_tokens": max_tokens, "epochs": 3}, sentences=sentences),
+            set(),
         )
-        fullest = max(step.pieces for step in training)
-        assert len(widths) == 1 and fullest <= widths.pop()[1] < fullest + 8
+        training.model.register_forward_pre_hook(
+            lambda model, args, inputs, widths=widths: widths.add(inputs["input_ids"].shape),
+            with_kwargs=True,
+        )
+        row_length = max(step.tokens for step in training)
+        assert len(widths) == 1 and row_length <= widths.pop()[1] < row_length + 8
 
 
 def test_a_packed_run_resumes_to_the_same_end(start, tmp_path):
-    settings = {"packed": "yes", "epochs": 2, "checkpoint_every": 3, "case_dropout": 0.2, "alpha": 1.0}
+    settings = {
+        "packed": "yes",
+        "epochs": 2,
+        "checkpoint_every": 3,
+        "case_dropout": 0.2,
+        "alpha": 1.0,
+    }
     whole = start(settings, dropout=0.1)
     steps = list(whole)
     cut = iter(start(settings, dropout=0.1, checkpoint=tmp_path / "c"))
@@ -99,11 +117,17 @@ def test_a_packed_run_resumes_to_the_same_end(start, tmp_path):
 
 
 def test_where_batches_cannot_be_packed(start, tiny):
-    with pytest.raises(RmlibValueError, match="budget is 20; expected at least [0-9]+ pieces, the longest sentence"):
-        start({"packed": "yes", "budget": 20})
+    with pytest.raises(
+        RmlibValueError,
+        match="max_tokens is 20; expected at least [0-9]+ tokens, the longest sentence",
+    ):
+        start({"packed": "yes", "max_tokens": 20})
     classifier = new_classifier(["no", "yes"], str(tiny))
     examples = encode_texts(["a b", "c"], [0, 1], classifier.tokenizer).examples
-    with pytest.raises(RmlibValueError, match="packed is 'yes', but whole texts have padded batches; expected auto or"):
+    with pytest.raises(
+        RmlibValueError,
+        match="packed is 'yes', but whole texts have padded batches; expected auto or",
+    ):
         Training(classifier, examples, Config(packed="yes"))
     training = start()
     training.classifier.model.set_attn_implementation("eager")
@@ -116,35 +140,36 @@ def test_where_batches_cannot_be_packed(start, tiny):
 def test_other_encoders_read_a_packed_sentence_as_a_padded_one(kind):
     """Their places count from 0 or from 2, and the packed ones have to do so too."""
     config = AutoConfig.for_model(
-        kind, vocab_size=99, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, dim=16
+        kind,
+        vocab_size=99,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        dim=16,
     )
     model = AutoModelForTokenClassification.from_config(config).double().eval()
     assert use_attention(model)
     examples = [Example(list(range(5, 5 + n)), [0] * n, [1] * n) for n in (3, 7, 5)]
-    shelf = Shelf(examples, pad_id=1, case=False, first_position=first_position(model))
+    store = TokenStore(examples, pad_id=1, case=False, first_position=first_position(model))
     with torch.no_grad():
-        packed, padded = shelf.packed([0, 1, 2], 20), shelf.padded([0, 1, 2])
-        found, expected = (model(**b.inputs).logits.flatten(0, 1)[b.items] for b in (packed, padded))
+        packed, padded = store.packed([0, 1, 2], 20), store.padded([0, 1, 2])
+        found, expected = (
+            model(**b.inputs).logits.flatten(0, 1)[b.items] for b in (packed, padded)
+        )
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     assert len(found) == 15
 
 
-def test_what_is_packed_by_itself(start, monkeypatch):
-    """All but rows that are too short for a sentence, and bf16 on GPUs that FlashAttention does not know."""
+def test_auto_packs_unless_a_sentence_is_longer_than_a_row(start):
     training = start()
-    assert training.packed and not start({"budget": training.shelf.longest - 1}).packed  # on the CPU
-    training.accelerator = SimpleNamespace(device=torch.device("cuda"))
-    for capability, precision, packs in (((9, 0), "bf16", True), ((7, 5), "bf16", False), ((7, 5), "fp32", True)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, it=capability: it)
-        training.precision = precision
-        assert training._pack() == packs, (capability, precision)
-    training.config.budget = training.shelf.longest - 1
-    assert not training._pack()
+    assert training.packed
+    assert not start({"max_tokens": training.store.longest - 1}).packed
 
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """The graphs that torch.compile makes, run as they stand: what is tested needs no C++ compiler."""
+    """The graphs that torch.compile makes, run without a C++ compiler."""
     found = []
 
     def backend(graph, inputs):
@@ -152,15 +177,17 @@ def graphs(monkeypatch):
         return graph.forward
 
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda model, **more: compile_(model, backend=backend, **more))
+    monkeypatch.setattr(
+        torch, "compile", lambda model, **more: compile_(model, backend=backend, **more)
+    )
     torch._dynamo.reset()
     yield found
     torch._dynamo.reset()
 
 
 def test_a_compiled_encoder_makes_the_same_steps(start, graphs, small):
-    """The encoder is one graph, with nothing left to Python, and rows of one size need it once: the first step and the
-    last are the same work."""
+    """The encoder is one graph, with nothing left to Python, and rows of one size need it once: the
+    first step and the last are the same work."""
     settings = {"packed": "yes", "epochs": 2, "alpha": 2.0}
     plain, compiled = start(settings), start(settings | {"compile": True})
     found, expected = list(compiled), list(plain)
@@ -174,7 +201,13 @@ def test_a_compiled_encoder_makes_the_same_steps(start, graphs, small):
 
 
 def test_compiled_with_dropout_accumulation_and_a_checkpoint(start, graphs, tmp_path):
-    settings = {"packed": "yes", "compile": True, "accumulate": 2, "epochs": 2, "checkpoint_every": 2}
+    settings = {
+        "packed": "yes",
+        "compile": True,
+        "accumulate": 2,
+        "epochs": 2,
+        "checkpoint_every": 2,
+    }
     done = list(start(settings, dropout=0.1, checkpoint=tmp_path / "c"))
     assert all(math.isfinite(step.total) for step in done)
     assert start(settings, dropout=0.1, checkpoint=tmp_path / "c").step == len(done)

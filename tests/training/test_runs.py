@@ -19,9 +19,23 @@ from seqeval.scheme import IOB2
 from rmlib.errors import RmlibError
 from rmlib.models.encoder import load_tagger, new_tagger
 from rmlib.training.config import Config
-from rmlib.training.runs import HISTORY, evaluate, read_history, train_tagger, versions, write_history
+from rmlib.training.runs import (
+    HISTORY,
+    evaluate,
+    read_history,
+    train_tagger,
+    versions,
+    write_history,
+)
 
-QUICK = {"epochs": 3, "budget": 256, "lr": 0.01, "freeze": "none", "precision": "fp32", "patience": 0}
+QUICK = {
+    "epochs": 3,
+    "max_tokens": 256,
+    "lr": 0.01,
+    "freeze": "none",
+    "precision": "fp32",
+    "patience": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +66,13 @@ def test_history_has_a_row_a_step(run):
     assert list(rows[0]) == HISTORY == list(history[0])
     assert [int(row["step"]) for row in rows] == list(range(1, metrics["steps"] + 1))
     assert {row["epoch"] for row in rows} == {"1", "2", "3"}
-    assert {row["alpha"] for row in rows} == {"inf"} and {row["reward_type"] for row in rows} == {"expected_accuracy"}
+    assert {row["alpha"] for row in rows} == {"inf"} and {row["reward_type"] for row in rows} == {
+        "expected_accuracy"
+    }
     assert all(
-        math.isfinite(float(row[name])) for row in rows for name in ("total", "prediction", "reward", "grad_norm")
+        math.isfinite(float(row[name]))
+        for row in rows
+        for name in ("total", "prediction", "reward", "grad_norm")
     )
     assert sum(row["dev_f1"] != "" for row in rows) == 3 and rows[-1]["dev_f1"] != ""
     assert read_history(out / "history.csv", 10**6) == history  # floats come back to the last bit
@@ -70,23 +88,36 @@ def refuse(constant):
 @pytest.mark.filterwarnings("ignore")
 def test_metrics(run, small):
     out, tagger, history, metrics = run
-    stored = json.loads((out / "metrics.json").read_text(), parse_constant=refuse)  # strict: no Infinity, no NaN
+    stored = json.loads(
+        (out / "metrics.json").read_text(), parse_constant=refuse
+    )  # strict: no Infinity, no NaN
     assert stored == json.loads(json.dumps(metrics))
     gold = [list(sentence.tags) for sentence in small.test]
     found = tagger.tag([list(sentence.words) for sentence in small.test])
-    assert stored["test"]["f1"] == pytest.approx(f1_score(gold, found, mode="strict", scheme=IOB2, zero_division=0))
-    assert {"f1", "precision", "recall", "per_type", "token_accuracy"} <= stored["test"].keys() == stored["dev"].keys()
+    assert stored["test"]["f1"] == pytest.approx(
+        f1_score(gold, found, mode="strict", scheme=IOB2, zero_division=0)
+    )
+    assert (
+        {"f1", "precision", "recall", "per_type", "token_accuracy"}
+        <= stored["test"].keys()
+        == stored["dev"].keys()
+    )
     types = {tag[2:] for tags in gold for tag in tags if tag != "O"}
-    assert types <= stored["test"]["per_type"].keys() and {"f1", "support"} <= stored["test"]["per_type"]["ORG"].keys()
-    assert stored["config"] == json.loads(json.dumps(Config(reward="expected_accuracy", **QUICK).__dict__)) | {
-        "alpha": "inf"
-    }
-    pieces = sum(row["pieces"] for row in history)
-    assert stored["pieces_per_second"] == pytest.approx(pieces / history[-1]["seconds"], rel=0.01)
-    assert pieces == 3 * sum(tagger.encode(small.train).lengths)
+    assert (
+        types <= stored["test"]["per_type"].keys()
+        and {"f1", "support"} <= stored["test"]["per_type"]["ORG"].keys()
+    )
+    assert stored["config"] == json.loads(
+        json.dumps(Config(reward="expected_accuracy", **QUICK).__dict__)
+    ) | {"alpha": "inf"}
+    tokens = sum(row["tokens"] for row in history)
+    assert stored["tokens_per_second"] == pytest.approx(tokens / history[-1]["seconds"], rel=0.01)
+    assert tokens == 3 * sum(tagger.encode(small.train).lengths)
     assert stored["seconds"] >= history[-1]["seconds"] - 0.1
     assert stored["versions"] == versions() and versions()["torch"] == torch.__version__
-    assert stored["steps"] == len(history) and stored["processes"] == 1 and stored["corpus"] == "small"
+    assert (
+        stored["steps"] == len(history) and stored["processes"] == 1 and stored["corpus"] == "small"
+    )
     best = max((row for row in history if row["dev_f1"] != ""), key=lambda row: row["dev_f1"])
     assert stored["dev"]["f1"] == best["dev_f1"] and stored["best_epoch"] == best["epoch"]
 
@@ -94,14 +125,18 @@ def test_metrics(run, small):
 def test_a_finished_folder_is_refused(run, tiny, small):
     out, *_ = run
     before = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
-    with pytest.raises(RmlibError, match="holds a finished run; give another folder, or delete this one first"):
+    with pytest.raises(
+        RmlibError, match="holds a finished run; give another folder, or delete this one first"
+    ):
         train_tagger(small, Config(**QUICK), str(tiny), 0.0, out, progress=False)
     assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
 
 
 def test_without_a_folder_nothing_is_written(tiny, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tagger, history, metrics = train_tagger(small, Config(**QUICK | {"epochs": 1}), str(tiny), progress=False)
+    tagger, history, metrics = train_tagger(
+        small, Config(**QUICK | {"epochs": 1}), str(tiny), progress=False
+    )
     assert len(history) == metrics["steps"] and not list(tmp_path.iterdir())
     assert evaluate(tagger, small.test)["f1"] == metrics["test"]["f1"]
 
@@ -109,9 +144,11 @@ def test_without_a_folder_nothing_is_written(tiny, small, tmp_path, monkeypatch)
 def test_what_is_cut_off_counts_as_missed(tiny, small):
     tagger = new_tagger(small.tags, str(tiny))
     tagger.tokenizer.model_max_length = 5
-    assert tagger.max_pieces == 5
+    assert tagger.max_length == 5
     scores = evaluate(tagger, small.test)
-    assert scores["support"] == sum(tag.startswith("B-") for sentence in small.test for tag in sentence.tags)
+    assert scores["support"] == sum(
+        tag.startswith("B-") for sentence in small.test for tag in sentence.tags
+    )
 
 
 def test_history_is_replaced_whole_or_not_at_all(tmp_path):
@@ -126,19 +163,26 @@ def test_history_is_replaced_whole_or_not_at_all(tmp_path):
     assert read_history(tmp_path / "none.csv", 9) == []
 
 
-# --- kill -9 --------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 
 def command(tiny, small_folder, out):
-    options = f"--corpus {small_folder} --encoder {tiny} --out {out} --epochs 12 --budget 128 --lr 0.003 --alpha 2"
-    options += " --dropout 0.1 --checkpoint-every 3 --freeze none --patience 0 --seed 5 --precision fp32"
+    options = f"--corpus {small_folder} --encoder {tiny} --out {out} --epochs 12"
+    options += " --max-tokens 128 --lr 0.003 --alpha 2"
+    options += (
+        " --dropout 0.1 --checkpoint-every 3 --freeze none --patience 0 --seed 5 --precision fp32"
+    )
     return [sys.executable, "-m", "rmlib", "train", *options.split()]
 
 
 def start(tiny, small_folder, out):
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command(tiny, small_folder, out), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(tiny, small_folder, out),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -155,8 +199,12 @@ def kill_after(process, out, steps):
     assert process.returncode == -signal.SIGKILL and not (out / "metrics.json").exists()
 
 
+@pytest.mark.long
 def test_killed_and_given_again_it_ends_with_the_same_bits(tiny, small_folder, tmp_path):
-    whole, cut = start(tiny, small_folder, tmp_path / "whole"), start(tiny, small_folder, tmp_path / "cut")
+    whole, cut = (
+        start(tiny, small_folder, tmp_path / "whole"),
+        start(tiny, small_folder, tmp_path / "cut"),
+    )
     seed = random.randrange(10**6)
     rng = random.Random(seed)
     print("seed of the kills:", seed)
@@ -169,12 +217,20 @@ def test_killed_and_given_again_it_ends_with_the_same_bits(tiny, small_folder, t
         assert process.returncode == 0, said
 
     def untimed(name):
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(tmp_path / name)]
+        return [
+            {k: v for k, v in row.items() if k != "seconds"} for row in rows_of(tmp_path / name)
+        ]
 
     assert untimed("cut") == untimed("whole") and len(untimed("whole")) > 100
-    weights, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("cut", "whole"))
-    assert weights.keys() == expected.keys() and all(weights[name].equal(expected[name]) for name in weights)
-    scores, expected = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("cut", "whole"))
+    weights, expected = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("cut", "whole")
+    )
+    assert weights.keys() == expected.keys() and all(
+        weights[name].equal(expected[name]) for name in weights
+    )
+    scores, expected = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("cut", "whole")
+    )
     assert scores["test"] == expected["test"] and scores["best_epoch"] == expected["best_epoch"]
     assert not (tmp_path / "cut" / "checkpoint.safetensors").exists()
 

@@ -1,4 +1,6 @@
-"""A session: what is in force is what was asked for, and its moves give the same weights again, to the last bit."""
+"""A session: what is in force is what was asked for, and its moves give the same weights again, to
+the last bit.
+"""
 
 import csv
 import json
@@ -21,14 +23,16 @@ def fresh(tiny, small):
 
     def make(**settings):
         tagger = new_tagger(small.tags, str(tiny), dropout=0.1)
-        settings = {"epochs": 3, "budget": 256, "precision": "fp32", "lr": 0.005} | settings
+        settings = {"epochs": 3, "max_tokens": 256, "precision": "fp32", "lr": 0.005} | settings
         return Training(tagger, tagger.encode(small.train).examples, Config(**settings))
 
     return make
 
 
 def weights(session):
-    return {name: p.detach().clone() for name, p in session.training.classifier.model.named_parameters()}
+    return {
+        name: p.detach().clone() for name, p in session.training.classifier.model.named_parameters()
+    }
 
 
 def same(here, there):
@@ -37,7 +41,7 @@ def same(here, there):
 
 def random_moves(seed: int, session: Session, steps: int) -> None:
     dice = random.Random(seed)
-    for tick in range(steps):
+    for step_index in range(steps):
         if dice.random() < 0.5:
             session.apply("alpha", dice.choice([0.0, 0.3, 10.0, math.inf]))
         if dice.random() < 0.3:
@@ -46,10 +50,10 @@ def random_moves(seed: int, session: Session, steps: int) -> None:
             session.apply("lr_factor", dice.choice([0.0, 0.5, 2.0]))
         if dice.random() < 0.3:
             session.apply("freeze", dice.choice(["embeddings", "1", "encoder"]))
-        if tick in (3, 9):
-            session.apply("snapshot", f"at {tick}")
-        if tick in (7, 14):
-            session.apply("back_to", f"at {dice.choice([3, 9]) if tick > 9 else 3}")
+        if step_index in (3, 9):
+            session.apply("snapshot", f"at {step_index}")
+        if step_index in (7, 14):
+            session.apply("back_to", f"at {dice.choice([3, 9]) if step_index > 9 else 3}")
         assert session.advance()
 
 
@@ -83,11 +87,16 @@ def test_what_is_in_force_is_in_the_history(fresh):
     session.apply("lr_factor", 0.5)
     session.apply("alpha", 10)  # nothing new
     row = session.advance()
-    assert (row["alpha"], row["reward_type"], row["lr_factor"], row["dev_f1"]) == (10, "gce", 0.5, 0.5)
+    assert (row["alpha"], row["reward_type"], row["lr_factor"], row["dev_f1"]) == (
+        10,
+        "gce",
+        0.5,
+        0.5,
+    )
     assert row["lr"] == pytest.approx(session.training.learning_rate(1) / 2)
     assert row["total"] == pytest.approx(row["prediction"] + 10 * row["reward"], rel=1e-5)
     assert "dev_f1" not in session.history[0] and len(session.moves) == 3
-    assert [move["tick"] for move in session.moves] == [1, 1, 1]
+    assert [move["step_index"] for move in session.moves] == [1, 1, 1]
 
 
 def test_frozen_layers_stand_still_and_thaw(fresh):
@@ -100,8 +109,12 @@ def test_frozen_layers_stand_still_and_thaw(fresh):
     session.apply("freeze", "embeddings")
     session.advance()
     moved = {name for name, w in weights(session).items() if not w.equal(start[name])}
-    assert any(".layer.0." in name for name in moved) and not any("word_embeddings" in name for name in moved)
-    with pytest.raises(RmlibValueError, match="freeze is 'none'; expected one of embeddings, 0, 1, 2, encoder"):
+    assert any(".layer.0." in name for name in moved) and not any(
+        "word_embeddings" in name for name in moved
+    )
+    with pytest.raises(
+        RmlibValueError, match="freeze is 'none'; expected one of embeddings, 0, 1, 2, encoder"
+    ):
         session.apply("freeze", "none")
 
 
@@ -116,7 +129,7 @@ def test_a_way_back_is_a_way_back(fresh):
     assert same(weights(session), at_four) and session.training.step == 4
     again = [session.advance() for _ in range(3)]
     assert [row["total"] for row in again] == [row["total"] for row in first]
-    assert [row["tick"] for row in again] == [7, 8, 9] and again[0]["step"] == 5
+    assert [row["step_index"] for row in again] == [7, 8, 9] and again[0]["step"] == 5
     while session.advance():
         pass
     session.apply("back_to", "four")  # after the end, too
@@ -136,16 +149,21 @@ def test_a_way_back_is_a_way_back(fresh):
 )
 def test_a_wrong_move_changes_nothing(fresh, control, value, say):
     session = Session(fresh())
-    before = dict(session.in_force)
+    before = dict(session.active)
     with pytest.raises(ValueError, match=say):
         session.apply(control, value)
-    assert session.in_force == before and session.moves == []
+    assert session.active == before and session.moves == []
     assert torch.is_tensor(weights(session)["classifier.weight"])
 
 
 def test_a_log_on_disk_gives_the_same_weights(fresh, tmp_path):
     session = Session(fresh(), lambda: {"f1": 0.5}, every=3)
-    for control, value in [("alpha", math.inf), ("snapshot", "inf"), ("reward", "gce"), ("back_to", "inf")]:
+    for control, value in [
+        ("alpha", math.inf),
+        ("snapshot", "inf"),
+        ("reward", "gce"),
+        ("back_to", "inf"),
+    ]:
         session.apply(control, value)
         session.advance()
         session.advance()
@@ -161,14 +179,18 @@ def test_the_history_on_disk(fresh, tmp_path):
     session = Session(fresh(alpha=math.inf), lambda: {"f1": 0.5}, every=2)
     for _ in range(3):
         session.advance()
-    with open(write_history(session, tmp_path / "history.csv"), newline="", encoding="utf8") as file:
+    with open(
+        write_history(session, tmp_path / "history.csv"), newline="", encoding="utf8"
+    ) as file:
         rows = list(csv.DictReader(file))
     assert [row["f1"] for row in rows] == ["", "0.5", ""]
     assert [float(row["total"]) for row in rows] == [row["total"] for row in session.history]
     assert {row["alpha"] for row in rows} == {"inf"}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"moves": [{}], "steps": 1, "config": {"alpha": 1}}', None])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"moves": [{}], "steps": 1, "config": {"alpha": 1}}', None]
+)
 def test_what_is_no_log_is_refused(tmp_path, text):
     path = tmp_path / "moves.json"
     if text is not None:
