@@ -1,7 +1,7 @@
-"""What a learner moves. Every widget can be driven from Python too, through plain properties.
+"""The widgets. Each of them can also be used from Python, through plain properties.
 
-A widget is imported when its name is first used, so that the explorers of the first lessons don't wait for the
-libraries that train a BERT.
+A widget is imported when its name is first used, so that the explorers of the first lessons don't
+wait for the libraries that train a BERT.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""One sentence at a time, with the names that several taggings find in it, and what is wrong with them."""
+"""The entity viewer: a sentence with the entities of several taggings, and their errors."""
 
 import html
 import threading
@@ -9,39 +9,48 @@ from rmlib.errors import RmlibValueError
 from rmlib.plots.figures import Picture
 from rmlib.text.ner_errors import Mark, compare
 
-# Dark text on a light ground in either theme. The type is always written out too, so no colour has to be read.
-GROUND = {"PER": "#CFE8F7", "ORG": "#FBE3B0", "LOC": "#C5EBDD", "MISC": "#F3D9E8"}
-OTHER_GROUND = "#E4E4E4"
-# verdict -> (sign and words after the type, border). Right entities have a plain border and no words.
+# Dark text on a light background in either theme. The type is always written out, so that no
+# information is in the colour alone.
+BACKGROUNDS = {"PER": "#CFE8F7", "ORG": "#FBE3B0", "LOC": "#C5EBDD", "MISC": "#F3D9E8"}
+OTHER_BACKGROUND = "#E4E4E4"
+# By verdict: the words after the type, and the border. Right entities have a solid border and no
+# words.
 LOOKS = {
     "right": ("", "2px solid #333333"),
     "type": ("✗ wrong type", "2px dashed #B03A00"),
     "boundary": ("✗ wrong boundary", "2px dashed #B03A00"),
-    "invented": ("✗ invented", "3px double #B03A00"),
-    "missed": ("✗ missed", "2px dotted #B03A00"),
+    "spurious": ("✗ spurious", "3px double #B03A00"),
+    "missing": ("✗ missing", "2px dotted #B03A00"),
 }
+
+# inline-block: a line break does not cut the box
+BOX = "color:#111111;border-radius:4px;padding:0 4px;line-height:1.5;display:inline-block"
+LINE = "text-decoration:underline;text-decoration-thickness:2px;"
 
 
 def render(words: list[str], taggings: dict[str, list[str]]) -> str:
-    """HTML of one sentence: a row a tagging, the first of them gold. Needs no widget; all text is escaped.
+    """HTML of one sentence, one row per tagging. Needs no widget; all text is escaped.
 
     Args:
         words: of the sentence.
-        taggings: by name, one IOB2 tag a word.
+        taggings: by name, one IOB2 tag per word; the first is gold.
 
     Raises:
-        RmlibValueError: no tagging, or one that has not one tag a word.
+        RmlibValueError: no tagging, or one that does not have one tag per word.
     """
     _check([words], {name: [tags] for name, tags in taggings.items()})
-    return '<div style="line-height:2.4">' + "".join(_row(words, *row) for row in _rows(taggings)) + "</div>"
+    rows = "".join(_row(words, *row) for row in _rows(taggings))
+    return f'<div style="line-height:2.4">{rows}</div>'
 
 
 def in_words(words: list[str], taggings: dict[str, list[str]]) -> str:
-    """The same as `render` in plain text, a line a tagging."""
+    """The same as `render` in plain text, one line per tagging."""
     lines = []
     for name, marks in _rows(taggings):
-        found = [f"{m.type} {' '.join(words[m.start : m.end])}{_remark(m, ' (', ')')}" for m in marks]
-        lines.append(f"{name}: {'; '.join(found) or 'no name'}")
+        entities = [
+            f"{m.type} {' '.join(words[m.start : m.end])}{_remark(m, ' (', ')')}" for m in marks
+        ]
+        lines.append(f"{name}: {'; '.join(entities) or 'no name'}")
     return "\n".join([" ".join(words), *lines])
 
 
@@ -59,66 +68,99 @@ def _remark(mark: Mark, opening: str = " ", closing: str = "") -> str:
 
 
 def _row(words: list[str], name: str, marks: list[Mark]) -> str:
-    pieces, at = [], 0
+    parts = []
+    end = 0
     for mark in marks:
-        pieces += [html.escape(word) for word in words[at : mark.start]]
-        line = "" if mark.verdict == "right" else "text-decoration:underline;text-decoration-thickness:2px;"
-        ground = "#FFFFFF" if mark.verdict == "missed" else GROUND.get(mark.type, OTHER_GROUND)
-        box = f"border:{LOOKS[mark.verdict][1]};background-color:{ground};color:#111111;border-radius:4px;"
-        box += "padding:0 4px;line-height:1.5;display:inline-block"  # inline-block: not cut at the end of a line
-        inside = html.escape(" ".join(words[mark.start : mark.end]))
-        label = html.escape(mark.type + _remark(mark))
-        pieces.append(
-            f'<span style="{box}"><span style="{line}">{inside}</span> '
-            f'<span style="font-size:80%;font-weight:bold">{label}</span></span>'
-        )
-        at = mark.end
-    pieces += [html.escape(word) for word in words[at:]]
-    return f'<div style="margin:2px 0"><strong>{html.escape(name)}:</strong> {" ".join(pieces)}</div>'
+        parts += [html.escape(word) for word in words[end : mark.start]]
+        parts.append(_box(words[mark.start : mark.end], mark))
+        end = mark.end
+    parts += [html.escape(word) for word in words[end:]]
+    return (
+        f'<div style="margin:2px 0"><strong>{html.escape(name)}:</strong> {" ".join(parts)}</div>'
+    )
+
+
+def _box(words: list[str], mark: Mark) -> str:
+    """The words of an entity in a box, with the type and the verdict after them."""
+    line = "" if mark.verdict == "right" else LINE
+    if mark.verdict == "missing":
+        background = "#FFFFFF"
+    else:
+        background = BACKGROUNDS.get(mark.type, OTHER_BACKGROUND)
+    box = f"border:{LOOKS[mark.verdict][1]};background-color:{background};{BOX}"
+    inside = html.escape(" ".join(words))
+    label = html.escape(mark.type + _remark(mark))
+    return (
+        f'<span style="{box}"><span style="{line}">{inside}</span> '
+        f'<span style="font-size:80%;font-weight:bold">{label}</span></span>'
+    )
 
 
 def _check(sentences: list[list[str]], taggings: dict[str, list[list[str]]]) -> None:
     if not sentences or not taggings:
-        raise RmlibValueError(f"{len(sentences)} sentences and {len(taggings)} taggings; expected at least 1 of each")
+        raise RmlibValueError(
+            f"{len(sentences)} sentences and {len(taggings)} taggings; expected at least 1 of each"
+        )
     for name, tagging in taggings.items():
         if len(tagging) != len(sentences):
-            raise RmlibValueError(f"tagging {name!r} has {len(tagging)} sentences; expected {len(sentences)}")
+            raise RmlibValueError(
+                f"tagging {name!r} has {len(tagging)} sentences; expected {len(sentences)}"
+            )
         for number, (words, tags) in enumerate(zip(sentences, tagging, strict=True)):
             if len(words) != len(tags):
                 raise RmlibValueError(
-                    f"tagging {name!r}, sentence {number}: {len(tags)} tags; expected {len(words)}, one a word"
+                    f"tagging {name!r}, sentence {number}: {len(tags)} tags; "
+                    f"expected {len(words)}, one per word"
                 )
 
 
 class EntityViewer:
-    """The entity viewer. Show `viewer.widget`, or set `index` and `only_changed` from Python.
+    """One sentence at a time, as several taggings see it.
 
-    A sentence differs when its taggings do not all agree: the ones after gold with each other, or, if there is only
-    one, that one with gold.
+    Show `viewer.widget`, or set `index` and `only_changed` from Python. A sentence differs when the
+    taggings after gold do not all agree, or, if there is only one, when it does not agree with
+    gold.
 
     Args:
         sentences: lists of words.
         taggings: by name, a list of IOB2 tags for each sentence; the first is gold.
 
     Raises:
-        RmlibValueError: numbers of sentences or words that do not fit.
+        RmlibValueError: numbers of sentences or words that do not match.
     """
 
     def __init__(self, sentences: list[list[str]], taggings: dict[str, list[list[str]]]):
         _check(sentences, taggings)
-        self.sentences, self.taggings = sentences, taggings
-        compared = list(taggings.values())[1:] if len(taggings) > 2 else list(taggings.values())
-        self.differing = [i for i in range(len(sentences)) if any(list(t[i]) != list(compared[0][i]) for t in compared)]
+        self.sentences = sentences
+        self.taggings = taggings
+        compared = list(taggings.values())
+        if len(compared) > 2:
+            compared = compared[1:]
+        self.differing = [
+            i
+            for i in range(len(sentences))
+            if any(list(t[i]) != list(compared[0][i]) for t in compared)
+        ]
         self._lock = threading.RLock()
         wide = {"width": "440px", "max_width": "100%"}
         self._slider = ipywidgets.IntSlider(
-            0, 0, len(sentences) - 1, description="sentence", style={"description_width": "70px"}, layout=wide
+            0,
+            0,
+            len(sentences) - 1,
+            description="sentence",
+            style={"description_width": "70px"},
+            layout=wide,
         )
         fixed = {"width": "200px", "flex": "0 0 auto"}
-        self._only = ipywidgets.Checkbox(False, description="only those that differ", indent=False, layout=fixed)
-        self._next = ipywidgets.Button(description="next that differs", icon="arrow-right", layout=fixed)
+        self._only = ipywidgets.Checkbox(
+            False, description="only those that differ", indent=False, layout=fixed
+        )
+        self._next = ipywidgets.Button(
+            description="next that differs", icon="arrow-right", layout=fixed
+        )
         self._page = ipywidgets.HTML(layout={"max_width": "100%"})
-        self._next.disabled = self._only.disabled = not self.differing
+        self._next.disabled = not self.differing
+        self._only.disabled = not self.differing
         self._slider.observe(self._draw, "value")
         self._only.observe(self._draw, "value")
         self._next.on_click(lambda button: self.next_difference())
@@ -128,7 +170,10 @@ class EntityViewer:
 
     @property
     def index(self) -> int:
-        """Which sentence is shown, from 0; with `only_changed`, the nearest one at or after it that differs."""
+        """The index of the sentence that is shown, from 0.
+
+        With `only_changed`, the slider's sentence or the next one that differs.
+        """
         return self._resolve(self._slider.value)
 
     @index.setter
@@ -139,7 +184,7 @@ class EntityViewer:
 
     @property
     def only_changed(self) -> bool:
-        """Whether sentences on which the taggings agree are passed over."""
+        """Whether sentences on which the taggings agree are skipped."""
         return self._only.value
 
     @only_changed.setter
@@ -149,7 +194,7 @@ class EntityViewer:
         self._only.value = bool(value)
 
     def next_difference(self) -> int:
-        """Go to the next sentence that differs, from the last one on to the first again; returns its index.
+        """Go to the next sentence that differs, or from the last to the first; returns its index.
 
         Raises:
             RmlibValueError: no sentence differs.
@@ -181,11 +226,17 @@ class EntityViewer:
 
     def _shown(self) -> tuple[list[str], dict[str, list[str]]]:
         index = self.index
-        return self.sentences[index], {name: tagging[index] for name, tagging in self.taggings.items()}
+        taggings = {name: tagging[index] for name, tagging in self.taggings.items()}
+        return self.sentences[index], taggings
 
     def _draw(self, change=None) -> None:
-        """The only place that draws. It looks up the state itself, so the last call always shows the newest."""
+        """Draw the state of this moment, so that the last call always shows the newest."""
         with self._lock:
-            head = f"Sentence {self.index} of 0 to {len(self.sentences) - 1}; {len(self.differing)} differ."
+            head = (
+                f"Sentence {self.index} of 0 to {len(self.sentences) - 1}; "
+                f"{len(self.differing)} differ."
+            )
             label = html.escape(f"{head} {self.text}", quote=True)
-            self._page.value = f'<div role="group" aria-label="{label}"><p>{head}</p>{self.html}</div>'
+            self._page.value = (
+                f'<div role="group" aria-label="{label}"><p>{head}</p>{self.html}</div>'
+            )

@@ -1,4 +1,4 @@
-"""The reward menu: every type of the registry, and what the chosen one is."""
+"""The reward menu: every type of the registry, and the properties of the chosen one."""
 
 import html
 import inspect
@@ -6,13 +6,16 @@ import inspect
 import ipywidgets
 
 from rmlib.loss.rewards import REWARDS, Reward
-from rmlib.widgets.framework.explorer import control, menu
+from rmlib.widgets.framework.explorer import allowed, menu
 
 
 def describe(reward: Reward) -> list[tuple[str, str]]:
-    """What there is to know about a reward, as (term, text); the formula is LaTeX."""
+    """The properties of a reward as (term, text); the formula is LaTeX."""
     gradient = "estimated from samples of the model's answers" if reward.sampled else "exact"
-    parts = "may be averaged" if reward.splits else "must be put together first: it is a ratio over the whole batch"
+    if reward.splits:
+        parts = "may be averaged"
+    else:
+        parts = "must be put together first: it is a ratio over the whole batch"
     parameters = list(inspect.signature(reward.function).parameters.values())[3:]
     return [
         ("R", f"${reward.formula}$"),
@@ -27,7 +30,9 @@ def describe(reward: Reward) -> list[tuple[str, str]]:
 
 
 class RewardMenu:
-    """A menu of the reward types. Show `reward_menu.widget`; `reward_menu.reward` is the chosen name.
+    """A menu of the reward types; `reward_menu.reward` is the chosen name.
+
+    Show `reward_menu.widget`.
 
     Args:
         reward: a name in `REWARDS`.
@@ -36,15 +41,22 @@ class RewardMenu:
         RmlibValueError: a name that is not in the menu; the same when `reward` is set.
     """
 
-    reward = control("reward", "The name of the chosen reward type; setting it moves the menu.")
-
     def __init__(self, reward: str = "soft_f1"):
-        self._controls = {"reward": menu("reward", list(REWARDS))}
+        self._menu = menu("reward", list(REWARDS))
         self._page = ipywidgets.HTMLMath(layout={"max_width": "100%"})
-        self._controls["reward"].observe(self._show, "value")
+        self._menu.observe(self._show, "value")
         self.reward = reward
         self._show()
-        self.widget = ipywidgets.VBox([self._controls["reward"], self._page])
+        self.widget = ipywidgets.VBox([self._menu, self._page])
+
+    @property
+    def reward(self) -> str:
+        """The name of the chosen reward type; setting it moves the menu."""
+        return self._menu.value
+
+    @reward.setter
+    def reward(self, name: str) -> None:
+        self._menu.value = allowed("reward", list(REWARDS), name)
 
     @property
     def text(self) -> str:
@@ -54,6 +66,7 @@ class RewardMenu:
     def _show(self, change=None) -> None:
         facts = describe(REWARDS[self.reward])
         rows = "".join(
-            f"<dt><strong>{html.escape(term)}</strong></dt><dd>{html.escape(text)}</dd>" for term, text in facts
+            f"<dt><strong>{html.escape(term)}</strong></dt><dd>{html.escape(text)}</dd>"
+            for term, text in facts
         )
         self._page.value = f'<dl role="status" aria-live="polite">{rows}</dl>'

@@ -1,4 +1,4 @@
-"""A short self-test: three questions, and an explanation for whatever is chosen."""
+"""The self-test of a lesson: questions, and an explanation for every answer."""
 
 import html
 
@@ -12,10 +12,11 @@ SIGNS = {True: ("✓ right", "#00694d"), False: ("✗ not right", "#9c3d00")}
 
 
 class SelfTest:
-    """The questions of a lesson. Show `test.widget`, or answer from Python: `test.answer(1, "a choice")`.
+    """The questions of a lesson as a widget.
 
-    A choice is answered at once, and may be changed. A number is answered when Enter or the button is pressed. By
-    keyboard: Tab goes to the choices, Space picks one.
+    Show `test.widget`, or answer from Python: `test.answer(1, "a choice")`. A choice is checked at
+    once, and may be changed. A number is checked when Enter or the button is pressed. By keyboard:
+    Tab goes to the choices, Space picks one.
 
     Args:
         questions: `Question`s and `Number`s.
@@ -28,16 +29,19 @@ class SelfTest:
         if not questions:
             raise RmlibValueError("there are 0 questions; expected at least 1")
         self.questions = tuple(questions)
-        self._right: list[bool | None] = [None] * len(self.questions)
-        self._why = [""] * len(self.questions)
-        self._told = [ipywidgets.HTMLMath(layout=WIDE) for _ in self.questions]
+        self._outcomes: list[bool | None] = [None] * len(self.questions)
+        self._explanations = [""] * len(self.questions)
+        self._pages = [ipywidgets.HTMLMath(layout=WIDE) for _ in self.questions]
         self._score = ipywidgets.HTML()
-        self._fields = [self._field(number, question) for number, question in enumerate(self.questions)]
+        self._fields = [
+            self._field(number, question) for number, question in enumerate(self.questions)
+        ]
         self._count()
         rows = []
-        for number, (question, field, told) in enumerate(zip(self.questions, self._fields, self._told, strict=True), 1):
-            text = ipywidgets.HTMLMath(f"<p><strong>{number}.</strong> {html.escape(question.text)}</p>", layout=WIDE)
-            rows += [text, *field, told]
+        for number, question in enumerate(self.questions):
+            text = f"<p><strong>{number + 1}.</strong> {html.escape(question.text)}</p>"
+            rows.append(ipywidgets.HTMLMath(text, layout=WIDE))
+            rows += [*self._fields[number], self._pages[number]]
         self._box = ipywidgets.VBox([*rows, self._score])
 
     @property
@@ -47,31 +51,40 @@ class SelfTest:
 
     @property
     def outcomes(self) -> list[bool | None]:
-        """For each question whether it is answered rightly; None: not at all."""
-        return list(self._right)
+        """For each question whether its answer is right; None: it has no answer."""
+        return list(self._outcomes)
 
     def answer(self, number: int, value) -> str:
-        """Answer a question, counted from 1, with the text of a choice or with a number; returns the explanation.
+        """Answer a question and return the explanation.
+
+        Args:
+            number: of the question, from 1.
+            value: the text of a choice, or a number.
 
         Raises:
             RmlibValueError: no such question or choice.
         """
         if not 1 <= number <= len(self.questions):
             raise RmlibValueError(f"question {number}; expected 1 to {len(self.questions)}")
-        question, field = self.questions[number - 1], self._fields[number - 1][0]
+        question = self.questions[number - 1]
+        field = self._fields[number - 1][0]
         if isinstance(question, Question):
             texts = [choice.text for choice in question.choices]
             if value not in texts:
-                raise RmlibValueError(f"question {number} has no choice {value!r}; expected one of {texts}")
+                raise RmlibValueError(
+                    f"question {number} has no choice {value!r}; expected one of {texts}"
+                )
             field.value = value
         else:
             field.value = str(value)
             self._check_number(number - 1)
-        return self._why[number - 1]
+        return self._explanations[number - 1]
 
     def _field(self, number: int, question) -> list[ipywidgets.Widget]:
         if isinstance(question, Number):
-            field = ipywidgets.Text(placeholder="a number", continuous_update=False, layout={"width": "160px"})
+            field = ipywidgets.Text(
+                placeholder="a number", continuous_update=False, layout={"width": "160px"}
+            )
             field.observe(lambda _: self._check_number(number), "value")
             button = ipywidgets.Button(description=f"check answer {number + 1}")
             button.on_click(lambda _: self._check_number(number))
@@ -84,26 +97,27 @@ class SelfTest:
     def _check_choice(self, number: int, text: str) -> None:
         choice = next((c for c in self.questions[number].choices if c.text == text), None)
         if choice:
-            self._tell(number, choice.right, choice.because)
+            self._explain(number, choice.right, choice.because)
 
     def _check_number(self, number: int) -> None:
         text = self._fields[number][0].value.strip().replace(",", ".").replace("−", "-")
         try:
             value = float(text)
         except ValueError:
-            self._tell(number, None, f"{text!r} is no number; write one such as 0.25")
+            self._explain(number, None, f"{text!r} is no number; write one such as 0.25")
         else:
-            self._tell(number, *self.questions[number].told(value))
+            self._explain(number, *self.questions[number].explain(value))
 
-    def _tell(self, number: int, right: bool | None, because: str) -> None:
-        self._right[number] = right
+    def _explain(self, number: int, right: bool | None, because: str) -> None:
+        self._outcomes[number] = right
         sign, colour = SIGNS.get(right, ("○ not answered", "#444444"))
         look = f"border-left:6px solid {colour};padding:2px 10px;margin:0 0 8px"
         words = f"<strong>{sign}.</strong> {html.escape(because)}"
-        self._why[number] = f"{sign}. {because}"
-        self._told[number].value = f'<div role="status" aria-live="polite" style="{look}">{words}</div>'
+        page = f'<div role="status" aria-live="polite" style="{look}">{words}</div>'
+        self._explanations[number] = f"{sign}. {because}"
+        self._pages[number].value = page
         self._count()
 
     def _count(self) -> None:
-        right = sum(outcome is True for outcome in self._right)
+        right = sum(outcome is True for outcome in self._outcomes)
         self._score.value = f'<p role="status">{right} of {len(self.questions)} right</p>'

@@ -2,9 +2,6 @@
 
 import itertools
 import math
-import re
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ REWARDS = ("accuracy", "f1", "entity_f1")
 
 
 def names(tags):
-    """The (sentence, start, end) of the names in a tagging of O = 0, B-PER = 1, I-PER = 2, strict IOB2."""
+    """The (sentence, start, end) of the names in a tagging of O = 0, B-PER = 1 and I-PER = 2."""
     found = set()
     for number, sentence in enumerate(tags):
         for start, tag in enumerate(sentence):
@@ -33,47 +30,50 @@ def names(tags):
 
 def metric(reward, tags):
     """R of one tagging, by counting."""
-    words = [(t, y) for row, gold in zip(tags, LABELS, strict=True) for t, y in zip(row, gold, strict=True)]
+    words = [
+        (t, y)
+        for row, gold in zip(tags, LABELS, strict=True)
+        for t, y in zip(row, gold, strict=True)
+    ]
     if reward == "accuracy":
         return sum(t == y for t, y in words) / len(words)
     if reward == "f1":
-        found, there, hit = (
-            sum(t > 0 for t, _ in words),
-            sum(y > 0 for _, y in words),
-            sum(t == y > 0 for t, y in words),
-        )
-        return 2 * hit / (found + there)
-    found, there = names(tags), names(LABELS)
-    return 2 * len(found & there) / (len(found) + len(there))
+        predicted = sum(t > 0 for t, _ in words)
+        actual = sum(y > 0 for _, y in words)
+        right = sum(t == y > 0 for t, y in words)
+        return 2 * right / (predicted + actual)
+    predicted, actual = names(tags), names(LABELS)
+    return 2 * len(predicted & actual) / (len(predicted) + len(actual))
 
 
 def listed(reward, model):
     """The probability, R and d log pi / dz of each of the 729 taggings; in plain numpy."""
     z = MODELS[model] * np.array(LOGITS)
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    probabilities, rewards, slopes = [], [], []
+    probabilities, rewards, scores = [], [], []
     for six in itertools.product(range(3), repeat=6):
         tags = (six[:3], six[3:])
-        slope = -p.copy()
+        score = -p.copy()
         for (i, j), t in zip(itertools.product(range(2), range(3)), six, strict=True):
-            slope[i, j, t] += 1
+            score[i, j, t] += 1
         probabilities.append(math.prod(p[i, j, tags[i][j]] for i in range(2) for j in range(3)))
         rewards.append(metric(reward, tags))
-        slopes.append(slope)
-    return np.array(probabilities), np.array(rewards), np.array(slopes)
+        scores.append(score)
+    return np.array(probabilities), np.array(rewards), np.array(scores)
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("reward", REWARDS)
 def test_the_exact_gradient_and_the_variance_of_none_are_those_of_the_list(reward, model):
     explorer = EstimatorExplorer(4, "none", reward, model)
-    p, r, slopes = listed(reward, model)
-    gradient = np.einsum("k,k,kswt->swt", p, r, slopes)
+    p, r, scores = listed(reward, model)
+    gradient = np.einsum("k,k,kswt->swt", p, r, scores)
     np.testing.assert_allclose(explorer.exact, gradient, atol=1e-12)
     square = (gradient**2).sum()
-    one = (p * r**2 * (slopes**2).sum((1, 2, 3))).sum() - square
+    one = (p * r**2 * (scores**2).sum((1, 2, 3))).sum() - square
     assert explorer.variance_of_none == pytest.approx(one / 4 / square, rel=1e-9)
-    # 300 estimates: the standard error of a variance, with tails as heavy as these, is well below a third of it
+    # 300 estimates: the standard error of a variance, with tails as heavy as these, is well below a
+    # third of it
     assert explorer.variance == pytest.approx(explorer.variance_of_none, rel=0.35)
 
 
@@ -90,7 +90,11 @@ def over_seeds(explorer):
 @pytest.mark.parametrize("samples", [2, 4, 16])
 @pytest.mark.parametrize("reward", REWARDS)
 def test_mean_reaches_exactly_k_minus_1_of_k_and_leave_one_out_all_of_it(reward, samples):
-    for baseline, expected in (("mean", (samples - 1) / samples), ("leave_one_out", 1.0), ("greedy", 1.0)):
+    for baseline, expected in (
+        ("mean", (samples - 1) / samples),
+        ("leave_one_out", 1.0),
+        ("greedy", 1.0),
+    ):
         share, error = over_seeds(EstimatorExplorer(samples, baseline, reward))
         assert abs(share - expected) < 4 * error
         assert error < 0.05  # narrow enough to tell 1/2 from 3/4 from 1
@@ -104,12 +108,14 @@ def test_the_mean_of_the_estimates_is_the_exact_gradient_where_nothing_is_biased
     assert explorer.mean.shape == explorer.exact.shape == (2, 3, 3)
     explorer.baseline, explorer.samples = "mean", 2
     assert explorer.bias == pytest.approx(0.25, abs=0.1)  # (1 - 1/2)²
-    assert explorer.share == pytest.approx(np.vdot(explorer.mean, explorer.exact) / length**2, rel=1e-6)
+    assert explorer.share == pytest.approx(
+        np.vdot(explorer.mean, explorer.exact) / length**2, rel=1e-6
+    )
 
 
 def bernoulli(samples, baseline, p=0.3):
-    """Mean and variance of the estimate of dE[R]/dz = p (1 - p) for one draw R = 1 with probability p, over all
-    2^K results."""
+    """Mean and variance of the estimate of dE[R]/dz = p (1 - p) for one draw R = 1 with probability
+    p, over all 2^K results."""
     mean = square = 0.0
     for draws in itertools.product((0.0, 1.0), repeat=samples):
         weight = math.prod(p if draw else 1 - p for draw in draws)
@@ -126,20 +132,9 @@ def test_the_known_variances_of_a_single_bernoulli():
             mean, found = bernoulli(samples, baseline)
             assert mean == pytest.approx(0.21, rel=1e-9)
             assert round(found, 3) == variance
-        assert bernoulli(samples, "mean")[0] == pytest.approx(0.21 * (samples - 1) / samples, rel=1e-9)
-
-
-def test_properties_and_controls_are_the_same_thing():
-    explorer = EstimatorExplorer()
-    samples, baseline, reward, model, seed = explorer.widget.children[:5]
-    explorer.samples, explorer.baseline, explorer.reward, explorer.model, explorer.seed = 4, "group", "f1", "sure", 3
-    assert (samples.value, baseline.value, reward.value, model.value, seed.value) == (4, "group", "f1", "sure", 3)
-    samples.value, baseline.value, reward.value, model.value, seed.value = 16, "greedy", "accuracy", "wrong", 7
-    state = (explorer.samples, explorer.baseline, explorer.reward, explorer.model, explorer.seed)
-    assert state == (16, "greedy", "accuracy", "wrong", 7)
-    assert "K = 16, baseline greedy, reward accuracy, the model is wrong" in explorer.text
-    shown = explorer.widget.children[-1].value
-    assert explorer.picture.html in shown and 'aria-live="polite"' in shown
+        assert bernoulli(samples, "mean")[0] == pytest.approx(
+            0.21 * (samples - 1) / samples, rel=1e-9
+        )
 
 
 def test_one_sample_is_offered_where_the_baseline_allows_it():
@@ -157,27 +152,8 @@ def test_one_sample_is_offered_where_the_baseline_allows_it():
             EstimatorExplorer(1, baseline)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "say"),
-    [
-        ("samples", 5, "did you mean 4?"),
-        ("samples", math.nan, "samples is nan"),
-        ("baseline", "leave-one-out", "did you mean 'leave_one_out'?"),
-        ("reward", "entity_f2", "did you mean 'entity_f1'?"),
-        ("model", "certain", "model 'certain' is not in the menu"),
-        ("seed", 10, "did you mean 9?"),
-    ],
-)
-def test_a_value_that_the_control_does_not_have_is_refused(name, value, say):
-    explorer = EstimatorExplorer()
-    before = explorer.state
-    with pytest.raises(RmlibValueError, match=re.escape(say)):
-        setattr(explorer, name, value)
-    assert explorer.state == before
-
-
-def test_the_alt_text_tells_the_numbers():
-    explorer = EstimatorExplorer(2, "mean", "f1", "unsure", seed=4)
+def test_the_alt_text_has_the_numbers():
+    explorer = EstimatorExplorer(2, "mean", "f1", "uncertain", seed=4)
     text = explorer.text
     assert f"their mean is {explorer.share:.3f} ± {explorer.error:.3f}" in text
     assert f"Squared bias {explorer.bias:.3g}, variance {explorer.variance:.3g}" in text
@@ -197,7 +173,9 @@ def test_the_picture_shows_the_cloud_and_the_bars():
     assert left.lines[5].get_xdata()[0] == pytest.approx(7 / 8)
     widths = [bar.get_width() for bar in right.patches]
     assert widths == pytest.approx([0, explorer.variance_of_none, explorer.bias, explorer.variance])
-    explorer.baseline = "none"  # twice the standard deviation takes in most of the points, and not all
+    explorer.baseline = (
+        "none"  # twice the standard deviation takes in most of the points, and not all
+    )
     assert explorer.picture
     points, ring = left.lines[0].get_xydata(), left.lines[1].get_xydata()
     half = np.ptp(ring[:, 0]) / 2
@@ -215,19 +193,3 @@ def test_the_readers_own_random_numbers_are_left_alone_and_a_seed_is_a_seed():
     second = EstimatorExplorer(seed=2)
     assert not np.array_equal(first.mean, second.mean)
     assert np.array_equal(first.exact, second.exact)
-
-
-def test_a_flood_of_moves_returns_at_once_and_ends_on_the_last_one():
-    explorer = EstimatorExplorer()
-    assert explorer.picture
-    start = time.perf_counter()
-    for _ in range(20):
-        for samples in SAMPLES[1:]:
-            explorer.samples = samples
-    explorer.samples = 4
-    moved = time.perf_counter() - start
-    assert "K = 4," in explorer.text
-    assert moved < 2  # 140 drawings would take far longer
-    for thread in [t for t in threading.enumerate() if t.name == "rmlib redraw"]:
-        thread.join(5)
-        assert not thread.is_alive()

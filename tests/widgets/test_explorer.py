@@ -1,4 +1,4 @@
-"""What the explorers share, tried on a small one: the real ipywidgets, whose front end alone is missing."""
+"""The base of the explorers, tested on a small one with the real ipywidgets."""
 
 import html
 import math
@@ -12,12 +12,20 @@ import pytest
 
 from rmlib.errors import RmlibValueError
 from rmlib.plots import figures
-from rmlib.widgets.framework.explorer import ALPHAS, Explorer, alpha_slider, buttons, control, menu, slider
+from rmlib.widgets.framework.explorer import (
+    ALPHAS,
+    Explorer,
+    alpha_slider,
+    buttons,
+    control,
+    menu,
+    slider,
+)
 from rmlib.widgets.framework.latest import Latest
 
 
 class Small(Explorer):
-    """Draws its state as a line of that slope; α = 100 cannot be drawn."""
+    """Draws its state as a line; α = 100 cannot be drawn."""
 
     alpha = control("alpha", "the weight")
     reward = control("reward", "the reward")
@@ -39,7 +47,10 @@ class Small(Explorer):
             raise ValueError("too <b>steep</b>")
         figure = figures.new_figure(2, 1, margins={"left": 0.2, "bottom": 0.2})
         figure.axes[0].plot([0, 1], [0, self.slope])
-        return figure, f"α = {state.alpha:g} & {state.reward}, y = {state.label}, K = {state.samples}"
+        return (
+            figure,
+            f"α = {state.alpha:g} & {state.reward}, y = {state.label}, K = {state.samples}",
+        )
 
 
 def shown(explorer) -> str:
@@ -49,7 +60,9 @@ def shown(explorer) -> str:
 
 
 def widgets(explorer) -> dict:
-    return {type(child).__name__ + child.description: child for child in explorer.widget.children[:-1]}
+    return {
+        type(child).__name__ + child.description: child for child in explorer.widget.children[:-1]
+    }
 
 
 def finished(seconds: float = 5) -> bool:
@@ -61,17 +74,26 @@ def finished(seconds: float = 5) -> bool:
 
 def test_the_picture_and_its_words_stand_under_the_controls():
     explorer = Small()
-    assert list(widgets(explorer)) == ["SelectionSliderα", "Dropdownreward", "RadioButtonslabel y", "SelectionSliderK"]
+    assert list(widgets(explorer)) == [
+        "SelectionSliderα",
+        "Dropdownreward",
+        "RadioButtonslabel y",
+        "SelectionSliderK",
+    ]
     assert explorer.text == "α = 1 & accuracy, y = 1, K = 2"
     page = shown(explorer)
     assert explorer.picture.html in page and page.count("<img") == 1
-    assert re.search(r'<p role="status" aria-live="polite"[^>]*>(.*)</p>', page)[1] == html.escape(explorer.text)
+    assert re.search(r'<p role="status" aria-live="polite"[^>]*>(.*)</p>', page)[1] == html.escape(
+        explorer.text
+    )
     assert explorer.png == explorer.picture.png and explorer.figure is explorer.picture.figure
 
 
-def test_every_control_is_native_and_named_so_that_keys_move_it_and_a_screen_reader_tells_it():
+def test_every_control_is_native_and_named_for_keys_and_screen_readers():
     for widget in widgets(Small()).values():
-        assert isinstance(widget, ipywidgets.SelectionSlider | ipywidgets.Dropdown | ipywidgets.RadioButtons)
+        assert isinstance(
+            widget, ipywidgets.SelectionSlider | ipywidgets.Dropdown | ipywidgets.RadioButtons
+        )
         assert widget.description
 
 
@@ -97,7 +119,12 @@ def test_the_slider_goes_from_nothing_by_powers_to_the_reward_alone():
 @pytest.mark.parametrize(
     ("name", "value", "say"),
     [
-        ("alpha", 2, "alpha is 2; the slider has 0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, inf; did you mean 1?"),
+        (
+            "alpha",
+            2,
+            "alpha is 2; the slider has 0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, inf; "
+            "did you mean 1?",
+        ),
         ("alpha", math.nan, "alpha is nan; the slider has 0,"),
         ("alpha", "1", "alpha is '1'; the slider has 0,"),
         ("alpha", None, "alpha is None; the slider has 0,"),
@@ -130,7 +157,7 @@ def test_nothing_is_drawn_before_somebody_looks():
     assert drawn == [10]
 
 
-def test_an_error_is_told_in_the_widget_and_raised_by_the_picture_until_the_next_good_state():
+def test_an_error_is_shown_in_the_widget_and_raised_by_the_picture_until_the_next_good_state():
     explorer = Small()
     assert explorer.picture
     explorer.alpha = 100
@@ -188,7 +215,14 @@ def test_a_flood_of_moves_ends_on_the_last_one_and_leaves_no_thread():
 def test_moves_from_many_threads_end_on_what_the_controls_say():
     explorer, before = Small(), sys.getswitchinterval()
     assert explorer.picture
-    moves = [("alpha", 3), ("alpha", 0.01), ("reward", "f1"), ("reward", "accuracy"), ("samples", 8), ("samples", 4)]
+    moves = [
+        ("alpha", 3),
+        ("alpha", 0.01),
+        ("reward", "f1"),
+        ("reward", "accuracy"),
+        ("samples", 8),
+        ("samples", 4),
+    ]
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(10):
@@ -198,7 +232,9 @@ def test_moves_from_many_threads_end_on_what_the_controls_say():
             for thread in threads:
                 thread.join()
             state = explorer.state
-            assert explorer.text == f"α = {state.alpha:g} & {state.reward}, y = 1, K = {state.samples}"
+            assert (
+                explorer.text == f"α = {state.alpha:g} & {state.reward}, y = 1, K = {state.samples}"
+            )
     finally:
         sys.setswitchinterval(before)
 
@@ -238,7 +274,7 @@ def test_latest_drops_what_is_out_of_date_and_never_draws_twice_at_once():
     assert drawn[-1] == 99 and len(drawn) <= 2
 
 
-def test_latest_tells_of_a_failed_drawing_until_the_next_and_goes_on():
+def test_latest_raises_the_error_of_a_failed_drawing_until_the_next_and_continues():
     drawn = []
 
     def draw(state):

@@ -1,4 +1,4 @@
-"""The live lab's widget, on a real training of a tiny BERT: the levers, the picture, what is shown and what is not."""
+"""The live lab's widget on a real training of a tiny BERT: its controls, picture and texts."""
 
 import csv
 import html
@@ -9,19 +9,19 @@ import time
 
 import numpy as np
 import pytest
-from test_live import until
 
 from rmlib.errors import RmlibValueError
 from rmlib.loss.rewards import REWARDS
 from rmlib.models.encoder import new_tagger
 from rmlib.text.conll import Sentence
 from rmlib.training.config import Config
-from rmlib.training.dev_monitor import Watch
+from rmlib.training.dev_monitor import DevMonitor
 from rmlib.training.live import Live
 from rmlib.training.loop import Training
 from rmlib.training.sessions import read_moves, replay
 from rmlib.widgets import LiveTraining
 from rmlib.widgets.live import figure, widget
+from tests.training.test_live import until
 
 NASTY = Sentence(("<script>alert(1)</script>", "&", "Rose"), ("O", "O", "B-PER"))
 
@@ -33,9 +33,17 @@ def make(tiny, small):
 
     def make(name="widget", watched=False, epochs=40, **others):
         tagger = new_tagger(small.tags, str(tiny), dropout=0.1)
-        config = Config(epochs=epochs, budget=256, precision="fp32", lr=0.005)
-        evaluate = {"evaluate": Watch(tagger, small.dev, [NASTY, *small.dev[:2]])} if watched else {}
-        made.append(Live(Training(tagger, tagger.encode(small.train).examples, config), name=name, **evaluate | others))
+        config = Config(epochs=epochs, max_tokens=256, precision="fp32", lr=0.005)
+        evaluate = (
+            {"evaluate": DevMonitor(tagger, small.dev, [NASTY, *small.dev[:2]])} if watched else {}
+        )
+        made.append(
+            Live(
+                Training(tagger, tagger.encode(small.train).examples, config),
+                name=name,
+                **evaluate | others,
+            )
+        )
         return made[-1]
 
     yield make
@@ -58,7 +66,9 @@ def button(lab, label):
     """The button that is called so when all is drawn."""
     lab.widget  # noqa: B018
     lab._redraw.wait()
-    (found,) = [one for row in lab.widget.children[:3] for one in row.children if one.description == label]
+    (found,) = [
+        one for row in lab.widget.children[:3] for one in row.children if one.description == label
+    ]
     return found
 
 
@@ -74,13 +84,17 @@ def test_every_control_has_a_visible_name(make):
         *("α", "reward", "lr ×", "freeze", "steps/s ≤"),
         *("train", "one step", "keep a snapshot", "save", "snapshot", "go back"),
     ]
-    assert list(lab._controls["reward"].options) == [n for n, r in REWARDS.items() if "tokens" in r.levels]
-    assert lab._controls["freeze"].options[0] == "embeddings"  # what is frozen at the start is not offered to thaw
+    assert list(lab._controls["reward"].options) == [
+        n for n, r in REWARDS.items() if "tokens" in r.levels
+    ]
+    assert (
+        lab._controls["freeze"].options[0] == "embeddings"
+    )  # what is frozen at the start is not offered to thaw
 
 
-def test_the_levers_set_what_the_next_step_takes(make):
+def test_the_controls_set_what_the_next_step_takes(make):
     lab = LiveTraining(make())
-    assert settled(lab).startswith("new. In force: α = 1, soft_f1, lr × 1, freeze embeddings.")
+    assert settled(lab).startswith("new. Active: α = 1, soft_f1, lr × 1, freeze embeddings.")
     lab._controls["alpha"].value = 10.0  # as by hand
     lab._controls["reward"].value = "gce"
     lab.lr_factor, lab.freeze = 0.3, "encoder"
@@ -89,8 +103,13 @@ def test_the_levers_set_what_the_next_step_takes(make):
     lab.step(2)
     lab.live.wait()
     row = lab.live.history[-1]
-    assert (row["alpha"], row["reward_type"], row["lr_factor"], row["freeze"]) == (10.0, "gce", 0.3, "encoder")
-    assert "holding. In force: α = 10, gce, lr × 0.3, freeze encoder." in settled(lab)
+    assert (row["alpha"], row["reward_type"], row["lr_factor"], row["freeze"]) == (
+        10.0,
+        "gce",
+        0.3,
+        "encoder",
+    )
+    assert "holding. Active: α = 10, gce, lr × 0.3, freeze encoder." in settled(lab)
     assert f"L_p {row['prediction']:.3f}, L_r {row['reward']:.3f}" in status(lab)
     assert f"step 2 of {len(lab.live.session.training)}, epoch 1" in status(lab)
     lab.speed = 2
@@ -143,12 +162,12 @@ def test_the_slider_follows_python_where_it_has_the_stop(make):
     assert lab._controls["alpha"].value == 30.0
     live.alpha = 2.5
     assert "α = 2.5" in settled(lab) and lab._controls["alpha"].value == 30.0
-    assert live.wished["alpha"] == 2.5  # the slider did not answer
+    assert live.pending["alpha"] == 2.5  # the slider did not answer
     lab._controls["alpha"].value = 0.0
-    assert live.wished["alpha"] == 0.0 == lab.alpha
+    assert live.pending["alpha"] == 0.0 == lab.alpha
     with pytest.raises(ValueError, match="alpha is -1"):
         lab.alpha = -1
-    assert live.wished["alpha"] == 0.0 == lab._controls["alpha"].value
+    assert live.pending["alpha"] == 0.0 == lab._controls["alpha"].value
 
 
 def test_a_schedule_moves_the_slider_and_is_not_moved_by_it(make):
@@ -161,7 +180,7 @@ def test_a_schedule_moves_the_slider_and_is_not_moved_by_it(make):
         live.wait()
         lab.picture  # noqa: B018
         assert lab._controls["alpha"].value == expected == live.history[-1]["alpha"]
-        assert live.wished["alpha"] is schedule
+        assert live.pending["alpha"] is schedule
     lab._controls["alpha"].value = 0.1  # a reader's hand ends it
     lab.step()
     live.wait()
@@ -201,8 +220,17 @@ def test_an_error_on_the_thread_is_shown_and_raised(make):
     lab._redraw.wait()
     assert page is lab.widget
     assert "failed" in lab._status.value and '<p role="alert"' in lab._status.value
-    assert "ValueError: &lt;b&gt;too&lt;/b&gt; bad" in lab._status.value and "<b>too" not in lab._status.value
-    for touch in (lambda: lab.text, lambda: lab.alpha, lab.start, lambda: setattr(lab, "alpha", 3), lab.snapshot):
+    assert (
+        "ValueError: &lt;b&gt;too&lt;/b&gt; bad" in lab._status.value
+        and "<b>too" not in lab._status.value
+    )
+    for touch in (
+        lambda: lab.text,
+        lambda: lab.alpha,
+        lab.start,
+        lambda: setattr(lab, "alpha", 3),
+        lab.snapshot,
+    ):
         with pytest.raises(ValueError, match="too</b> bad"):
             touch()
     button(lab, "train").click()  # by hand nothing is raised: there is nobody to raise it to
@@ -212,7 +240,7 @@ def test_an_error_on_the_thread_is_shown_and_raised(make):
     assert '<p role="alert"' in again._status.value
 
 
-def test_a_move_by_hand_that_fails_is_told(make):
+def test_the_error_of_a_move_by_hand_is_shown(make):
     lab = LiveTraining(make())
     lab._controls["freeze"].options = ["none", *lab._controls["freeze"].options]
     lab._controls["freeze"].value = "none"
@@ -223,7 +251,9 @@ def test_a_move_by_hand_that_fails_is_told(make):
 def test_pictures_nobody_asked_for_are_few_and_a_move_is_drawn_at_once(make, monkeypatch):
     lab, drawn = LiveTraining(make(watched=True, every=1000)), []
     draw = lab._picture.draw
-    monkeypatch.setattr(lab._picture, "draw", lambda *given: drawn.append(time.monotonic()) or draw(*given))
+    monkeypatch.setattr(
+        lab._picture, "draw", lambda *given: drawn.append(time.monotonic()) or draw(*given)
+    )
     lab.widget  # noqa: B018
     lab._redraw.wait()
     lab.live.speed = 20
@@ -231,14 +261,18 @@ def test_pictures_nobody_asked_for_are_few_and_a_move_is_drawn_at_once(make, mon
     time.sleep(2.5)
     steps = len(lab.live.history)
     few = len(drawn)
-    assert few <= 6, f"{few} pictures of {steps} steps"  # the first, two by hand, two or three in 2.5 s
+    assert few <= 6, (
+        f"{few} pictures of {steps} steps"
+    )  # the first, two by hand, two or three in 2.5 s
     before = time.monotonic()
     lab._controls["alpha"].value = 3.0
     until(lambda: drawn[-1] > before)
     assert drawn[-1] - before < 0.5
     hold(lab)
     lab._redraw.wait()
-    assert f"{len(lab.live.history)} steps taken" in lab._drawn.text  # the last step is in it, unasked
+    assert (
+        f"{len(lab.live.history)} steps taken" in lab._drawn.text
+    )  # the last step is in it, unasked
 
 
 def test_an_evaluation_is_drawn_at_once(make, monkeypatch):
@@ -248,7 +282,7 @@ def test_an_evaluation_is_drawn_at_once(make, monkeypatch):
     lab.step(4)
     until(lambda: lab._drawn and "4 steps taken" in lab._drawn.text)
     first, second = [row for row in lab.live.history if "f1" in row]
-    assert [row["tick"] for row in (first, second)] == [1, 3]
+    assert [row["step_index"] for row in (first, second)] == [1, 3]
     assert f"Dev F1 {second['f1']:.3f} after 4 steps" in settled(lab)
 
 
@@ -284,7 +318,7 @@ def test_what_is_saved_plays_the_run_again(make, tmp_path):
     assert [row["total"] for row in again.history] == [row["total"] for row in lab.live.history]
 
 
-def test_save_that_fails_is_told(make, tmp_path, monkeypatch):
+def test_the_error_of_saving_is_shown(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lab = LiveTraining(make())
     (tmp_path / "widget-moves.json").mkdir()
@@ -305,9 +339,13 @@ def test_the_cell_run_again_takes_over(make):
     live.wait()
     before = list(live.moves)
     second = LiveTraining(live)
-    assert [second._controls[name].value for name in ("alpha", "reward", "speed")] == [10.0, "gce", 5.0]
-    assert live.moves == before  # the levers have followed, and moved nothing
-    assert "2 steps taken" in second.text and live.listener == second._heard
+    assert [second._controls[name].value for name in ("alpha", "reward", "speed")] == [
+        10.0,
+        "gce",
+        5.0,
+    ]
+    assert live.moves == before  # the controls have followed, and moved nothing
+    assert "2 steps taken" in second.text and live.callback.__self__ is second
     second.step()
     live.wait()
     assert "3 steps taken" in second.text and second._snapshots.options == ("start",)
@@ -333,22 +371,30 @@ def test_no_thread_is_left(make):
     until(lambda: len(lab.live.history) > 3)
     lab.live.close()
     lab._redraw.wait()
-    until(lambda: not [t for t in threading.enumerate() if t.name in ("rmlib widget", "rmlib redraw")])
+    until(
+        lambda: not [t for t in threading.enumerate() if t.name in ("rmlib widget", "rmlib redraw")]
+    )
 
 
-def test_losses_that_are_not_numbers_are_drawn_and_told():
-    row = {"alpha": math.inf, "reward_type": "gce", "prediction": math.nan, "reward": math.inf, "total": math.nan}
-    rows = [row | {"tick": 0}, row | {"tick": 1, "prediction": 2.0}]
+def test_losses_that_are_not_numbers_are_drawn_and_described():
+    row = {
+        "alpha": math.inf,
+        "reward_type": "gce",
+        "prediction": math.nan,
+        "reward": math.inf,
+        "total": math.nan,
+    }
+    rows = [row | {"step_index": 0}, row | {"step_index": 1, "prediction": 2.0}]
     drawn = figure.LivePicture().draw(rows, [], {"alpha": 0.0, "reward": "gce"})
     assert drawn.axes[0].get_ylim()[1] == pytest.approx(2.16)
-    assert "L_p from nan to 2." in figure.words(rows, [], {"alpha": 0.0, "reward": "gce"})
+    assert "L_p from nan to 2." in figure.alt_text(rows, [], {"alpha": 0.0, "reward": "gce"})
 
 
 def test_curves_are_thinned_and_bands_say_how_long():
     x, y = figure.thin(np.arange(1000), 400)
     assert len(x) == len(y) == 334 and x[0] == 1.5 and y[0] == 1 and y[-1] == 999 and x[-1] == 999.5
     assert [len(part) for part in figure.thin([])] == [0, 0]
-    assert figure.stretches([1, 1, 0, 1]) == [(0, 2, 1), (2, 3, 0), (3, 4, 1)]
+    assert figure.runs_of_equal_values([1, 1, 0, 1]) == [(0, 2, 1), (2, 3, 0), (3, 4, 1)]
     light = [sum(figure.alpha_colour(a)) for a in (0, 0.01, 0.1, 1, 10, 100, math.inf)]
     assert light == sorted(light, reverse=True) and (light[0], light[-1]) == (3, 0)
     looks = [tuple(figure.reward_look(name).values()) for name in REWARDS]
@@ -358,11 +404,14 @@ def test_curves_are_thinned_and_bands_say_how_long():
 def test_cause_stands_over_effect():
     alphas = [1.0] * 10 + [10.0] * 10
     rows = [
-        {"tick": t, "alpha": a, "reward_type": "gce", "prediction": 1.0, "reward": 0.5}
+        {"step_index": t, "alpha": a, "reward_type": "gce", "prediction": 1.0, "reward": 0.5}
         | ({"f1": 0.5} if t == 9 else {})
         for t, a in enumerate(alphas)
     ]
-    moves = [{"tick": 10, "control": "alpha", "value": 10.0}, {"tick": 5, "control": "lr_factor", "value": 0.3}]
+    moves = [
+        {"step_index": 10, "control": "alpha", "value": 10.0},
+        {"step_index": 5, "control": "lr_factor", "value": 0.3},
+    ]
     picture = figure.LivePicture()
     losses, scores, alpha, reward = picture.draw(rows, moves, {"alpha": 10.0, "reward": "gce"}).axes
     assert len({axes.get_xlim() for axes in (losses, scores, alpha, reward)}) == 1
@@ -375,12 +424,15 @@ def test_cause_stands_over_effect():
 
 
 def test_the_smooth_curve_starts_anew_after_a_way_back():
-    rows = [{"tick": t, "alpha": 1.0, "reward_type": "gce", "prediction": 1.0, "reward": 0.5} for t in range(100)]
+    rows = [
+        {"step_index": t, "alpha": 1.0, "reward_type": "gce", "prediction": 1.0, "reward": 0.5}
+        for t in range(100)
+    ]
     for row in rows[50:]:
         row["prediction"] = 2.0
-    picture, wished = figure.LivePicture(), {"alpha": 1.0, "reward": "gce"}
-    picture.draw(rows, [{"tick": 50, "control": "back_to", "value": "start"}], wished)
+    picture, pending = figure.LivePicture(), {"alpha": 1.0, "reward": "gce"}
+    picture.draw(rows, [{"step_index": 50, "control": "back_to", "value": "start"}], pending)
     assert list(picture._curves["prediction"].get_ydata()) == [1.0] * 50 + [2.0] * 50
-    picture.draw(rows, [], wished)
+    picture.draw(rows, [], pending)
     curve = picture._curves["prediction"].get_ydata()
     assert list(curve[:50]) == [1.0] * 50 and 1 < curve[50] < curve[60] < 2  # and looks back only

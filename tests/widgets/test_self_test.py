@@ -1,16 +1,28 @@
-"""The self-test: an explanation for each choice, by Python and by the widgets themselves."""
+"""The self-test: an explanation for each choice, from Python and from the widgets themselves."""
 
 import pytest
 
 from rmlib.errors import RmlibValueError
-from rmlib.exercises.framework.quiz import Choice, Number, Question
+from rmlib.exercises.framework.quiz import Choice, Number, Question, WrongNumber
 from rmlib.widgets import SelfTest
 
 WORD = Question(
+    "test.word",
     "What does $\\alpha = 0$ give?",
-    (Choice("plain training", True, "L is L_p."), Choice("the reward <alone>", False, "That is α without end.")),
+    (
+        Choice("plain", "plain training", True, "L is L_p."),
+        Choice("alone", "the reward <alone>", False, "That is α without end."),
+    ),
 )
-NUMBER = Number("p (1 - p) at p = .5?", 0.25, 0.001, "A quarter.", ((0.5, "That is p."),), "Multiply.")
+NUMBER = Number(
+    "test.number",
+    "p (1 - p) at p = .5?",
+    right=0.25,
+    within=0.001,
+    because="A quarter.",
+    wrong=(WrongNumber("p", 0.5, "That is p."),),
+    otherwise="Multiply.",
+)
 
 
 @pytest.fixture
@@ -29,24 +41,25 @@ def test_every_choice_is_explained(test):
 
 
 def test_the_widgets_answer_by_themselves(test):
-    text, radio, told, _, field, button, told_2, score = test.widget.children
+    text, radio, explanation, _, field, button, explanation_2, score = test.widget.children
     radio.value = "the reward <alone>"
-    assert "not right" in told.value and "$" in text.value
+    assert "not right" in explanation.value and "$" in text.value
     field.value = "0.25"  # Enter
-    assert "A quarter." in told_2.value and "1 of 2 right" in score.value
+    assert "A quarter." in explanation_2.value and "1 of 2 right" in score.value
     field.value = ""
     button.click()
-    assert "is no number" in told_2.value and "0 of 2 right" in score.value
+    assert "is no number" in explanation_2.value and "0 of 2 right" in score.value
 
 
 def test_texts_are_escaped():
-    test = SelfTest([Question("<b>?", (Choice("x", True, "<i>"), Choice("y", False, "n")))])
+    choices = (Choice("x", "x", True, "<i>"), Choice("y", "y", False, "n"))
+    test = SelfTest([Question("test.escaped", "<b>?", choices)])
     test.answer(1, "x")
-    text, _, told, _ = test.widget.children
-    assert "<b>?" not in text.value and "<i>" not in told.value
+    text, _, explanation, _ = test.widget.children
+    assert "<b>?" not in text.value and "<i>" not in explanation.value
 
 
-def test_what_does_not_fit_is_refused(test):
+def test_wrong_questions_and_answers_are_refused(test):
     with pytest.raises(RmlibValueError, match="question 3; expected 1 to 2"):
         test.answer(3, "x")
     with pytest.raises(RmlibValueError, match="question 1 has no choice 'x'"):
@@ -54,6 +67,6 @@ def test_what_does_not_fit_is_refused(test):
     with pytest.raises(RmlibValueError, match="0 questions"):
         SelfTest([])
     with pytest.raises(RmlibValueError, match="2 of them right"):
-        Question("q", (Choice("a", True, "."), Choice("b", True, ".")))
+        Question("q", "q", (Choice("a", "a", True, "."), Choice("b", "b", True, ".")))
     with pytest.raises(RmlibValueError, match="no explanation"):
-        Question("q", (Choice("a", True, "."), Choice("b", False, " ")))
+        Question("q", "q", (Choice("a", "a", True, "."), Choice("b", "b", False, " ")))

@@ -1,77 +1,153 @@
-"""How the estimator explorer is drawn."""
+"""How the estimator explorer is drawn, and its alt text."""
 
 from types import SimpleNamespace
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from rmlib.plots.figures import COLOURS, new_figure
 
-from .numbers import ESTIMATES, Cloud, truth
+from .numbers import ESTIMATES, Cloud, exact
 
-LIMITS = (1.5, 2.5, 4, 6, 10, 16, 25, 40, 64, 100)  # of the axes, so that a small move of the cloud leaves them alone
-BOX = (0.095, 0.13, 0.485, 0.71)  # of the picture of the cloud in a figure of 8.8 × 4.2 inches
-TALL = BOX[3] * 4.2 / (BOX[2] * 8.8)  # the same unit both ways
-
-
-def blank() -> SimpleNamespace:
-    """The figure with all that stays, and by name the artists that move: a new figure takes three times as long."""
-    figure = new_figure(8.8, 4.2, columns=2, margins={})
-    left, right = figure.axes
-    left.set_position(BOX)
-    right.set_position((0.715, 0.46, 0.27, 0.38))
-    whole, red = {"transform": figure.transFigure, "animated": True}, {"color": COLOURS["vermilion"], "zorder": 5}
-    art = SimpleNamespace(figure=figure, cloud=left, bars=right)
-    art.title, art.reached = left.text(BOX[0], 0.935, "", fontsize=11, **whole), left.text(BOX[0], 0.875, "", **whole)
-    left.plot([], [], ".", color=COLOURS["sky"], markersize=4, label=f"{ESTIMATES} estimates")
-    left.plot([], [], "--", color="black", linewidth=1, label="2 standard deviations of none")
-    left.plot([], [], "-", linewidth=1.5, **red)
-    left.plot([], [], "-", linewidth=1.5, **red)
-    left.plot([], [], "o", markersize=5, label="mean ± 2 standard errors", **red)
-    left.plot([], [], ":", color=COLOURS["green"], linewidth=2, label="(K−1)/K, for baseline mean")
-    left.plot([], [], "-", color="black", linewidth=2.5, label="exact gradient")
-    arrow = {"arrowstyle": "-|>", "lw": 2.5, "shrinkA": 0, "shrinkB": 0}
-    left.annotate("", (1, 0), (0, 0), arrowprops=arrow, animated=True)
-    left.set(xlabel="along the exact gradient (its length = 1)", ylabel="at right angles to it")
-    figure.legend(loc="lower left", bbox_to_anchor=(0.7, 0.02), fontsize=9, frameon=False, labelspacing=0.35)
-    for y in (1, 0):
-        right.barh(y, 1, color=COLOURS["orange"], hatch="//", edgecolor="black", height=0.5)
-        right.barh(y, 1, color=COLOURS["sky"], edgecolor="black", height=0.5)
-    art.numbers = [right.text(0, y + 0.3, "", fontsize=9, va="bottom", animated=True) for y in (1, 0)]
-    side = {"transform": right.get_yaxis_transform(), "ha": "right", "va": "center"}
-    right.text(-0.03, 1, "none, exact", **side)
-    art.baseline = right.text(-0.03, 0, "", animated=True, **side)
-    right.set(ylim=(-0.4, 1.75), yticks=[], xlabel="mean squared error")
-    right.locator_params("x", nbins=5)
-    right.set_title("bias² (hatched) + variance", fontsize=10, loc="left")
-    left.yaxis.set_label_coords(-0.15, 0.5)  # to find the place, every tick would be measured at every drawing
-    for axes in (left, right):
-        axes.xaxis.set_label_coords(0.5, -0.11 if axes is left else -0.17)
-    for artist in (*left.lines, *right.patches, left.xaxis, left.yaxis, right.xaxis):
-        artist.set_animated(True)
-    return art
+# Limits of the axes; few of them, so that a small move of the cloud leaves the axes as they are.
+LIMITS = (1.5, 2.5, 4, 6, 10, 16, 25, 40, 64, 100)
+SIZE = (8.8, 4.2)  # inches
+BOX = (0.095, 0.13, 0.485, 0.71)  # of the axes of the cloud, as shares of the figure
+ASPECT = BOX[3] * SIZE[1] / (BOX[2] * SIZE[0])  # so that both axes have the same unit
 
 
-def _draw_cloud(art: SimpleNamespace, state, found: Cloud) -> None:
-    gradient, directions, covariance = truth(state.reward, state.model)
-    seen = np.quantile(np.abs(found.estimates) / (1, TALL), 0.99)
-    limit = next((stop for stop in LIMITS if stop >= seen), LIMITS[-1])
-    art.cloud.set(xlim=(-limit, limit), ylim=(-limit * TALL, limit * TALL))
+class EstimatorPicture:
+    """One figure, of which only what moves is drawn again (see `plots.show`)."""
+
+    def __init__(self):
+        self.figure = new_figure(*SIZE, columns=2, margins={})
+        self._cloud, self._bars = self.figure.axes
+        self._cloud.set_position(BOX)
+        self._bars.set_position((0.715, 0.46, 0.27, 0.38))
+        self._make_cloud()
+        self._make_bars()
+        self.figure.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.7, 0.02),
+            fontsize=9,
+            frameon=False,
+            labelspacing=0.35,
+        )
+        # The positions of the labels are given: to find them, matplotlib would measure every tick
+        # at every drawing.
+        self._cloud.yaxis.set_label_coords(-0.15, 0.5)
+        self._cloud.xaxis.set_label_coords(0.5, -0.11)
+        self._bars.xaxis.set_label_coords(0.5, -0.17)
+        moving_axes = (self._cloud.xaxis, self._cloud.yaxis, self._bars.xaxis)
+        for artist in (*self._cloud.lines, *self._bars.patches, *moving_axes):
+            artist.set_animated(True)
+
+    def _make_cloud(self) -> None:
+        axes = self._cloud
+        whole = {"transform": self.figure.transFigure, "animated": True}
+        self._title = axes.text(BOX[0], 0.935, "", fontsize=11, **whole)
+        self._reached = axes.text(BOX[0], 0.875, "", **whole)
+        red = {"color": COLOURS["vermilion"], "zorder": 5}
+        axes.plot([], [], ".", color=COLOURS["sky"], markersize=4, label=f"{ESTIMATES} estimates")
+        axes.plot([], [], "--", color="black", linewidth=1, label="2 standard deviations of none")
+        axes.plot([], [], "-", linewidth=1.5, **red)
+        axes.plot([], [], "-", linewidth=1.5, **red)
+        axes.plot([], [], "o", markersize=5, label="mean ± 2 standard errors", **red)
+        shrunk = {"color": COLOURS["green"], "linewidth": 2}
+        axes.plot([], [], ":", label="(K−1)/K, for baseline mean", **shrunk)
+        axes.plot([], [], "-", color="black", linewidth=2.5, label="exact gradient")
+        arrow = {"arrowstyle": "-|>", "lw": 2.5, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (1, 0), (0, 0), arrowprops=arrow, animated=True)
+        axes.set_xlabel("along the exact gradient (its length = 1)")
+        axes.set_ylabel("at right angles to it")
+
+    def _make_bars(self) -> None:
+        axes = self._bars
+        rows = (1, 0)  # without a baseline on top, the chosen baseline below
+        for y in rows:
+            axes.barh(y, 1, color=COLOURS["orange"], hatch="//", edgecolor="black", height=0.5)
+            axes.barh(y, 1, color=COLOURS["sky"], edgecolor="black", height=0.5)
+        number = {"fontsize": 9, "va": "bottom", "animated": True}
+        self._numbers = [axes.text(0, y + 0.3, "", **number) for y in rows]
+        side = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
+        axes.text(-0.03, 1, "none, exact", **side)
+        self._baseline = axes.text(-0.03, 0, "", animated=True, **side)
+        axes.set(ylim=(-0.4, 1.75), yticks=[], xlabel="mean squared error")
+        axes.locator_params("x", nbins=5)
+        axes.set_title("bias² (hatched) + variance", fontsize=10, loc="left")
+
+    def draw(self, state: SimpleNamespace, cloud: Cloud) -> Figure:
+        """The figure of a state and its numbers."""
+        self._title.set_text(title(state))
+        reached = f"{cloud.share:.3f} ± {cloud.error:.3f}"
+        self._reached.set_text(f"the mean reaches {reached} of the exact gradient")
+        self._draw_cloud(state, cloud)
+        self._draw_bars(state, cloud)
+        return self.figure
+
+    def _draw_cloud(self, state: SimpleNamespace, cloud: Cloud) -> None:
+        extent = np.quantile(np.abs(cloud.estimates) / (1, ASPECT), 0.99)
+        limit = next((stop for stop in LIMITS if stop >= extent), LIMITS[-1])
+        self._cloud.set(xlim=(-limit, limit), ylim=(-limit * ASPECT, limit * ASPECT))
+        x, y = cloud.estimates.mean(0)
+        count = len(cloud.estimates)
+        wide, high = 2 * cloud.estimates.std(0, ddof=1) / count**0.5
+        shrunk = (state.samples - 1) / state.samples if state.baseline == "mean" else np.nan
+        curves = (
+            cloud.estimates.T,
+            two_deviations(state),
+            ((x - wide, x + wide), (y, y)),
+            ((x, x), (y - high, y + high)),
+            ((x,), (y,)),
+            ((shrunk, shrunk), (-limit, limit)),
+        )
+        # the last line stands for the exact gradient in the legend only
+        for line, curve in zip(self._cloud.lines[:-1], curves, strict=True):
+            line.set_data(*curve)
+
+    def _draw_bars(self, state: SimpleNamespace, cloud: Cloud) -> None:
+        rows = ((0.0, cloud.none), (cloud.bias, cloud.variance))
+        pairs = np.reshape(self._bars.patches, (2, 2))
+        for (bias, variance), text, bars in zip(rows, self._numbers, pairs, strict=True):
+            bars[0].set_width(bias)
+            bars[1].set(x=bias, width=variance)
+            text.set_text(f"{bias:.3g} + {variance:.3g}")
+        self._bars.set_xlim(0, 1.03 * max(map(sum, rows)))
+        self._baseline.set_text(state.baseline)
+
+
+def two_deviations(state: SimpleNamespace) -> np.ndarray:
+    """(2, points): two standard deviations of the estimates without a baseline, as an ellipse."""
+    gradient, directions, covariance = exact(state.reward, state.model)
     flat = directions @ covariance @ directions.T / state.samples / (gradient @ gradient)
     angle = np.linspace(0, 2 * np.pi, 73)
-    ring = np.array([[1.0], [0.0]]) + 2 * np.linalg.cholesky(flat) @ np.stack([np.cos(angle), np.sin(angle)])
-    (x, y), count = found.estimates.mean(0), len(found.estimates)
-    wide, high = 2 * found.estimates.std(0, ddof=1) / count**0.5
-    shrink = (state.samples - 1) / state.samples if state.baseline == "mean" else np.nan
-    shown = found.estimates.T, ring, ((x - wide, x + wide), (y, y)), ((x, x), (y - high, y + high)), ((x,), (y,))
-    for line, data in zip(art.cloud.lines, (*shown, ((shrink, shrink), (-limit, limit))), strict=False):
-        line.set_data(*data)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    return np.array([[1.0], [0.0]]) + 2 * np.linalg.cholesky(flat) @ circle
 
 
-def _draw_bars(art: SimpleNamespace, state, found: Cloud) -> None:
-    rows = ((0.0, found.none), (found.bias, found.variance))
-    for (bias, variance), text, bars in zip(rows, art.numbers, np.reshape(art.bars.patches, (2, 2)), strict=True):
-        bars[0].set_width(bias)
-        bars[1].set(x=bias, width=variance)
-        text.set_text(f"{bias:.3g} + {variance:.3g}")
-    art.bars.set_xlim(0, 1.03 * max(map(sum, rows)))
-    art.baseline.set_text(state.baseline)
+def title(state: SimpleNamespace) -> str:
+    """The controls in words."""
+    return (
+        f"K = {state.samples}, baseline {state.baseline}, reward {state.reward}, "
+        f"the model is {state.model}"
+    )
+
+
+def alt_text(state: SimpleNamespace, cloud: Cloud) -> str:
+    """The figure in words, with its numbers."""
+    length = np.linalg.norm(exact(state.reward, state.model).gradient)
+    sentences = [
+        f"Sampled gradients, {title(state)}, seed {state.seed}: {ESTIMATES} estimates, "
+        f"in units of the exact gradient's length {length:.3g}.",
+        f"Along the exact gradient their mean is {cloud.share:.3f} ± {cloud.error:.3f} "
+        "(standard error); 1 is the exact one.",
+    ]
+    if state.baseline == "mean":
+        shrunk = (state.samples - 1) / state.samples
+        sentences.append(f"Expected with this baseline: (K−1)/K = {shrunk:.3f}.")
+    sentences += [
+        f"Squared bias {cloud.bias:.3g}, variance {cloud.variance:.3g}, "
+        f"mean squared error {cloud.bias + cloud.variance:.3g}.",
+        f"With none at the same K, exactly: squared bias 0, variance {cloud.none:.3g}.",
+    ]
+    return " ".join(sentences)

@@ -1,6 +1,7 @@
 """The numbers of the estimator explorer: the exact gradient and many sampled estimates of it."""
 
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,17 +14,27 @@ from rmlib.loss.sampling import enumerated, estimated
 SENTENCES = (("Amina", "Diallo", "left"), ("Rose", "in", "Ghent"))
 TAGS = ("O", "B-PER", "I-PER")
 LABELS = ((1, 2, 0), (1, 0, 0))
-# What the model makes of it: logits (sentences, words, tags), times the sharpness below. Rose is taken for an O.
-LOGITS = (((0.0, 1.0, 0.2), (0.3, 0.0, 1.0), (1.0, 0.0, 0.0)), ((0.6, 0.2, 0.0), (0.8, 0.2, -0.3), (1.0, 0.3, 0.0)))
-MODELS = {"wrong": -1.5, "unsure": 0.5, "fair": 1.5, "sure": 4.0}
+# What the model predicts: logits (sentences, words, tags), to be multiplied by the sharpness in
+# MODELS. It tags Rose as O.
+LOGITS = (
+    ((0.0, 1.0, 0.2), (0.3, 0.0, 1.0), (1.0, 0.0, 0.0)),
+    ((0.6, 0.2, 0.0), (0.8, 0.2, -0.3), (1.0, 0.3, 0.0)),
+)
+MODELS = {"wrong": -1.5, "uncertain": 0.5, "fair": 1.5, "confident": 4.0}
 SAMPLES = (1, 2, 3, 4, 8, 16, 32, 64)
-ESTIMATES, CHUNK = 300, 50  # in chunks the tables of K = 64 stay in the processor's cache
 SEEDS = range(10)
+ESTIMATES = 300
+CHUNK = 50  # estimates at once: the tables of K = 64 then fit into the processor's cache
 
 
-class Truth(NamedTuple):
-    """What is exact: the gradient (values,), the two directions (2, values) that are drawn, and what one sample
-    without a baseline scatters: its covariance (values, values)."""
+class Exact(NamedTuple):
+    """What enumeration gives.
+
+    Attributes:
+        gradient: (values,) of E[R] with respect to the logits.
+        directions: (2, values) orthonormal: the axes of the picture.
+        covariance: (values, values) of the estimate from one sample without a baseline.
+    """
 
     gradient: np.ndarray
     directions: np.ndarray
@@ -31,12 +42,17 @@ class Truth(NamedTuple):
 
 
 class Cloud(NamedTuple):
-    """What is measured. Lengths in units of the exact gradient's length, squares in units of its square.
+    """What the estimates give. The unit of length is the length of the exact gradient.
 
-    estimates: (estimates, 2) along the exact gradient and at right angles to it. share: the mean's length along the
-    exact gradient. error: the standard error of the share. bias: the squared distance of the mean from the exact
-    gradient, less what chance adds to it. variance: the mean squared distance of an estimate from the mean. `none`:
-    the variance without a baseline at the same K, exact.
+    Attributes:
+        estimates: (estimates, 2) along the exact gradient and at right angles to it.
+        mean: (values,) the mean estimate, in the logits' own unit.
+        share: the length of the mean along the exact gradient.
+        error: the standard error of the share.
+        bias: the squared distance of the mean from the exact gradient, minus its expectation for an
+            unbiased estimate; at least 0.
+        variance: the mean squared distance of an estimate from the mean.
+        none: the exact variance without a baseline at the same K.
     """
 
     estimates: np.ndarray
@@ -54,50 +70,61 @@ def logits_of(model: str) -> torch.Tensor:
 
 
 @lru_cache
-def truth(reward: str, model: str) -> Truth:
-    """By enumeration of all 729 taggings. The second direction is the one at right angles to the exact gradient in
-    which estimates without a baseline scatter most."""
-    labels, z = torch.tensor(LABELS), logits_of(model).requires_grad_()
+def exact(reward: str, model: str) -> Exact:
+    """Enumerate all 729 taggings.
+
+    The second direction is the one at right angles to the exact gradient in which estimates without
+    a baseline have the largest variance.
+    """
+    labels = torch.tensor(LABELS)
+    z = logits_of(model).requires_grad_()
     enumerated(z, labels, reward).backward()
     gradient = z.grad.flatten().numpy()
-    every = torch.cartesian_prod(*[torch.arange(len(TAGS))] * labels.numel()).reshape(-1, *labels.shape)
-    tally, score = METRICS[reward]
+    taggings = torch.cartesian_prod(*[torch.arange(len(TAGS))] * labels.numel())
+    taggings = taggings.reshape(-1, *labels.shape)
+    counts_of, score = METRICS[reward]
     p = z.detach().softmax(-1)
-    each = p.expand(len(every), *p.shape).gather(-1, every[..., None]).flatten(1).prod(-1).numpy()
-    scores = (torch.nn.functional.one_hot(every, len(TAGS)) - p).flatten(1).numpy()  # d log pi / dz
-    one = scores * score(tally(every, labels, 0).double().sum(1)).numpy()[:, None]
-    covariance = (one * each[:, None]).T @ one - np.outer(gradient, gradient)
+    p_words = p.expand(len(taggings), *p.shape).gather(-1, taggings[..., None])
+    probabilities = p_words.flatten(1).prod(-1).numpy()
+    one_hot = torch.nn.functional.one_hot(taggings, len(TAGS))
+    scores = (one_hot - p).flatten(1).numpy()  # d log pi / dz
+    rewards = score(counts_of(taggings, labels, 0).double().sum(1)).numpy()
+    one = scores * rewards[:, None]
+    covariance = (one * probabilities[:, None]).T @ one - np.outer(gradient, gradient)
     along = gradient / np.linalg.norm(gradient)
     across = np.eye(len(along)) - np.outer(along, along)
     widest = np.linalg.eigh(across @ covariance @ across)[1][:, -1]
     widest *= np.sign(widest[np.abs(widest).argmax()])  # an eigenvector's sign is arbitrary
-    return Truth(gradient, np.stack([along, widest]), covariance)
+    return Exact(gradient, np.stack([along, widest]), covariance)
 
 
 @lru_cache(maxsize=64)
 def gradients(samples: int, baseline: str, reward: str, model: str, seed: int) -> np.ndarray:
     """300 estimates of the gradient, (300, values), by `sampling.estimated`."""
-    labels, z = torch.tensor(LABELS), logits_of(model).float()
+    labels = torch.tensor(LABELS)
+    z = logits_of(model).float()
     one = torch.func.grad(lambda z: estimated(z, labels, 0, reward, samples, baseline))
     many = torch.func.vmap(one, randomness="different", chunk_size=CHUNK)
     with seeded(seed):
         return many(z.expand(ESTIMATES, *z.shape)).flatten(1).double().numpy()
 
 
-def cloud(state) -> Cloud:
-    """The numbers of a state."""
-    gradient, directions, covariance = truth(state.reward, state.model)
+def cloud(state: SimpleNamespace) -> Cloud:
+    """The numbers of a state of the explorer."""
+    gradient, directions, covariance = exact(state.reward, state.model)
     length = np.linalg.norm(gradient)
-    found = gradients(state.samples, state.baseline, state.reward, state.model, state.seed) / length
-    estimates, mean = found @ directions.T, found.mean(0)
-    variance = found.var(0, ddof=1).sum()
-    bias = np.sum((mean - gradient / length) ** 2) - variance / len(found)
+    sampled = gradients(state.samples, state.baseline, state.reward, state.model, state.seed)
+    sampled = sampled / length
+    mean = sampled.mean(0)
+    estimates = sampled @ directions.T
+    variance = sampled.var(0, ddof=1).sum()
+    bias = np.sum((mean - gradient / length) ** 2) - variance / len(sampled)
     return Cloud(
-        estimates,
-        mean * length,
-        float(estimates[:, 0].mean()),
-        float(estimates[:, 0].std(ddof=1) / len(found) ** 0.5),
-        float(max(bias, 0.0)),
-        float(variance),
-        float(np.trace(covariance) / state.samples / length**2),
+        estimates=estimates,
+        mean=mean * length,
+        share=float(estimates[:, 0].mean()),
+        error=float(estimates[:, 0].std(ddof=1) / len(sampled) ** 0.5),
+        bias=float(max(bias, 0.0)),
+        variance=float(variance),
+        none=float(np.trace(covariance) / state.samples / length**2),
     )

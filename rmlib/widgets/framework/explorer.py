@@ -1,6 +1,7 @@
-"""What the explorers share: controls above a picture, and a picture that is drawn in the background.
+"""The base of the explorers: controls above a picture that is drawn in the background.
 
-An explorer is a subclass that hands its controls to `Explorer.__init__` and has a method `draw(state)`:
+An explorer is a subclass that passes its controls to `Explorer.__init__` and has a method
+`draw(state)`:
 
     class LossExplorer(Explorer):
         alpha = control("alpha", "The weight of the reward loss.")
@@ -13,8 +14,8 @@ An explorer is a subclass that hands its controls to `Explorer.__init__` and has
             ...
             return figure, "what the figure shows, with its numbers"
 
-By keyboard: Tab goes from control to control, the arrow keys move a slider, Space presses a button or opens a menu.
-(JupyterLab takes the arrow keys for itself on buttons and on closed menus.)
+By keyboard: Tab goes from control to control, the arrow keys move a slider, Space presses a button
+or opens a menu. (JupyterLab itself uses the arrow keys on buttons and on closed menus.)
 """
 
 import html
@@ -32,17 +33,31 @@ from .latest import Latest
 
 ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, math.inf)
 LOOK = {"style": {"description_width": "90px"}, "layout": {"width": "460px", "max_width": "100%"}}
-IN_A_ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "baseline"}  # left alone, a label stands above
+# Without this, ipywidgets puts the label above the buttons.
+IN_A_ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "baseline"}
 
 
 def stop_name(alpha: float) -> str:
-    """What a stop of the α slider is called."""
+    """The name of a stop of the α slider."""
     return "reward alone" if alpha == math.inf else f"{alpha:g}"
+
+
+def alpha_name(alpha: float) -> str:
+    """An α in a sentence: "α = 3", or "reward alone"."""
+    return "reward alone" if alpha == math.inf else f"α = {alpha:g}"
+
+
+def loss_formula(alpha: float) -> str:
+    """L at an α, with real subscripts in a figure."""
+    special = {0: "$L_p$", 1: "$L_p$ + $L_r$", math.inf: "$L_r$"}
+    return special.get(alpha, f"$L_p$ + {alpha:g}·$L_r$")
 
 
 def alpha_slider() -> ipywidgets.SelectionSlider:
     """The slider for α: 0, then powers from 0.01 to 100, then the reward alone (`math.inf`)."""
-    return ipywidgets.SelectionSlider(options=[(stop_name(a), a) for a in ALPHAS], value=1.0, description="α", **LOOK)
+    return ipywidgets.SelectionSlider(
+        options=[(stop_name(a), a) for a in ALPHAS], value=1.0, description="α", **LOOK
+    )
 
 
 def menu(description: str, options) -> ipywidgets.Dropdown:
@@ -53,7 +68,9 @@ def menu(description: str, options) -> ipywidgets.Dropdown:
 def buttons(description: str, options) -> ipywidgets.RadioButtons:
     """A few choices side by side; `options` are values, or (text, value) pairs."""
     look = LOOK | {"layout": LOOK["layout"] | IN_A_ROW}
-    return ipywidgets.RadioButtons(options=options, description=description, orientation="horizontal", **look)
+    return ipywidgets.RadioButtons(
+        options=options, description=description, orientation="horizontal", **look
+    )
 
 
 def slider(description: str, options) -> ipywidgets.SelectionSlider:
@@ -62,24 +79,25 @@ def slider(description: str, options) -> ipywidgets.SelectionSlider:
 
 
 def control(name: str, doc: str) -> property:
-    """A property that reads and moves the control of that name; a value that the control does not have is refused."""
+    """A property of an `Explorer` that reads and moves its control of that name.
+
+    Setting it raises `RmlibValueError` for a value that the control does not have.
+    """
 
     def get(self):
-        return self._controls[name].value
+        return self._get_control(name)
 
     def put(self, value):
-        options = self._controls[name].options
-        values = [option[1] if isinstance(option, tuple) else option for option in options]
-        self._controls[name].value = allowed(name, values, value)
+        self._set_control(name, value)
 
     return property(get, put, doc=doc)
 
 
 def allowed(name: str, values: list, value):
-    """The one of `values` that equals `value`.
+    """The element of `values` that equals `value`.
 
     Raises:
-        RmlibValueError: none does; the message names the nearest.
+        RmlibValueError: there is none; the message names the nearest.
     """
     for own in values:
         if own == value and isinstance(own, str) == isinstance(value, str):
@@ -91,16 +109,19 @@ def allowed(name: str, values: list, value):
     stops = ", ".join(f"{stop:g}" for stop in values)
     if not isinstance(value, int | float) or math.isnan(value):
         raise RmlibValueError(f"{name} is {value!r}; the slider has {stops}")
-    close = min((stop for stop in values if math.isfinite(stop)), key=lambda stop: abs(stop - value))
+    close = min(
+        (stop for stop in values if math.isfinite(stop)), key=lambda stop: abs(stop - value)
+    )
     raise RmlibValueError(f"{name} is {value!r}; the slider has {stops}; did you mean {close:g}?")
 
 
 class Explorer:
     """Controls above a picture. Show `explorer.widget`, or set the properties from Python.
 
-    Setting a control, by hand or from Python, returns at once. The picture follows on a thread of its own; moves that
-    come faster than it can be drawn are dropped down to the latest. Nothing is drawn before the widget or its picture
-    is asked for, so `__init__` of a subclass may move its controls and set what `draw` needs in any order.
+    Setting a control, by hand or from Python, returns at once. A thread of its own draws the
+    picture; of moves that come faster than that, only the latest is drawn. Nothing is drawn before
+    the widget or its picture is accessed, so `__init__` of a subclass may move its controls and set
+    what `draw` needs in any order.
     """
 
     def __init__(self, **controls: ipywidgets.Widget):
@@ -113,8 +134,19 @@ class Explorer:
             widget.observe(self._moved, "value")
         self._box = ipywidgets.VBox([*controls.values(), self._image])
 
+    def _get_control(self, name: str):
+        return self._controls[name].value
+
+    def _set_control(self, name: str, value) -> None:
+        options = self._controls[name].options
+        values = [option[1] if isinstance(option, tuple) else option for option in options]
+        self._controls[name].value = allowed(name, values, value)
+
     def draw(self, state: SimpleNamespace) -> tuple[Figure, str]:
-        """The figure of a state and its alt text. Runs in the background: it reads `state` and no control."""
+        """The figure of a state and its alt text.
+
+        Runs in the background: it reads `state` and no control.
+        """
         raise NotImplementedError
 
     @property
@@ -125,7 +157,7 @@ class Explorer:
 
     @property
     def state(self) -> SimpleNamespace:
-        """Where the controls stand, by name."""
+        """The values of the controls, by name."""
         return SimpleNamespace(**{name: widget.value for name, widget in self._controls.items()})
 
     @property
@@ -133,7 +165,7 @@ class Explorer:
         """What the widget shows now; waits until it is drawn.
 
         Raises:
-            Exception: the one that drawing this state ended with.
+            Exception: drawing this state has failed.
         """
         self._begin()
         self._redraw.wait()
@@ -164,8 +196,10 @@ class Explorer:
             self._redraw.put("now")
 
     def _show(self, when: str) -> None:
-        """Draw and show where the controls stand now. What is looked up this late is the newest, whichever thread
-        moved a control, and in whichever order."""
+        """Draw and show the values that the controls have now.
+
+        Read this late, they are the newest, whichever thread moved a control, in whichever order.
+        """
         try:
             self._drawn = show(*self.draw(self.state))
         except Exception as error:
@@ -175,5 +209,7 @@ class Explorer:
         self._image.value = self._drawn.html + self._spoken(self._drawn.text)
 
     def _spoken(self, text: str) -> str:
-        """The words under the picture, told by a screen reader when they change."""
-        return f'<p role="status" aria-live="polite" style="line-height:1.4">{html.escape(text)}</p>'
+        """The alt text under the picture, which a screen reader reads out when it changes."""
+        return (
+            f'<p role="status" aria-live="polite" style="line-height:1.4">{html.escape(text)}</p>'
+        )

@@ -1,4 +1,4 @@
-"""Drawing in the background: a control that moves faster than one can draw skips to its latest position."""
+"""Drawing in the background, of the latest state only."""
 
 import contextvars
 import threading
@@ -8,10 +8,10 @@ from collections.abc import Callable
 class Latest:
     """Calls `draw(state)` on a thread of its own, for the newest state only.
 
-    The thread starts when there is something to draw and ends when all is drawn, so none is left behind.
+    The thread starts when there is something to draw and ends when everything is drawn.
 
     Args:
-        draw: takes a state; is never called twice at the same time.
+        draw: takes a state; it is never called twice at the same time.
     """
 
     def __init__(self, draw: Callable[[object], None]):
@@ -22,21 +22,24 @@ class Latest:
         self._error: Exception | None = None
 
     def put(self, state) -> None:
-        """Ask for a drawing of `state` and return at once; a state that still waits is forgotten."""
+        """Ask for a drawing of `state` and return at once; a state that still waits is dropped."""
         with self._change:
             self._waiting = [state]
             if not self._busy:
                 self._busy = True
-                # With the caller's context: ipykernel 7.0 looks there for the cell that a widget belongs to.
+                # With the caller's context: ipykernel 7.0 looks there for the cell that a widget
+                # belongs to.
                 run = contextvars.copy_context().run
-                threading.Thread(target=run, args=(self._run,), name="rmlib redraw", daemon=True).start()
+                threading.Thread(
+                    target=run, args=(self._run,), name="rmlib redraw", daemon=True
+                ).start()
 
     def wait(self, timeout: float = 60.0) -> None:
         """Wait until the newest state is drawn.
 
         Raises:
             TimeoutError: it took longer than `timeout` seconds.
-            Exception: the one that the last drawing ended with; again at every call until one succeeds.
+            Exception: the last drawing has failed; again at every call until one succeeds.
         """
         with self._change:
             if not self._change.wait_for(lambda: not self._busy, timeout):
@@ -55,6 +58,6 @@ class Latest:
                 self._error = None
             try:
                 self._draw(state)
-            except Exception as error:  # kept for wait(): a thread has nobody to tell
+            except Exception as error:  # kept for wait(): nobody catches an error of a thread
                 with self._change:
                     self._error = error

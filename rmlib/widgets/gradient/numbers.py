@@ -7,22 +7,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rmlib.loss.gradients import CLOSED_FORMS, FLOOR, autograd, central_differences, objective_gradient
+from rmlib.loss.gradients import (
+    CLOSED_FORMS,
+    FLOOR,
+    autograd,
+    central_differences,
+    objective_gradient,
+)
 from rmlib.loss.objective import RewardObjective
 
 Y_HAT = (0.01, *(k / 20 for k in range(1, 20)), 0.99)
-BATCH_Y_HAT, BATCH_Y = (0.9, 0.6, 0.3, 0.2, 0.7, 0.05), (1, 1, 1, 0, 0, 0)  # to begin with
+# The batch that the explorer starts with.
+BATCH_Y_HAT = (0.9, 0.6, 0.3, 0.2, 0.7, 0.05)
+BATCH_Y = (1, 1, 1, 0, 0, 0)
 EPSILON = tuple(float(f"1e-{k}") for k in range(1, 11))
 PRECISION = {"float64": torch.float64, "float32": torch.float32}
-CLOSED, AUTO, CENTRAL, PLAIN = METHODS = ("closed form", "autograd", "central differences", "cross-entropy alone")
+CLOSED = "closed form"
+AUTO = "autograd"
+CENTRAL = "central differences"
+PLAIN = "cross-entropy alone"
 
 
-class Slopes(NamedTuple):
-    """The numbers of a state, (items,) float64 arrays.
+class Comparison(NamedTuple):
+    """The numbers of a state; the arrays are float64, (items,).
 
-    gradients: dL/dz by method, those of `METHODS`; no "closed form" where the reward has none. errors: by method, the
-    relative error of each item against the closed form (else autograd) in float64 at the same z. factor: dL/dz over
-    dL_p/dz. reward: dR/dŷ. threshold: see `GradientExplorer.threshold`.
+    Attributes:
+        gradients: dL/dz by method: CLOSED (where the reward has a closed form), AUTO, CENTRAL and
+            PLAIN.
+        errors: by method, the relative error of each item against the closed form (else autograd)
+            in float64 at the same z.
+        factor: dL/dz divided by dL_p/dz.
+        reward: dR/dŷ.
+        threshold: see `GradientExplorer.threshold`.
     """
 
     gradients: dict[str, np.ndarray]
@@ -32,45 +48,60 @@ class Slopes(NamedTuple):
     threshold: float | None
 
 
-def two(z: Tensor) -> Tensor:
+def compare(state: SimpleNamespace) -> Comparison:
+    """All numbers of a state of the explorer."""
+    labels = torch.tensor(state.labels)
+    z = torch.tensor(state.y_hats, dtype=torch.float64).logit().to(PRECISION[state.precision])
+    exact_z = z.double()
+    objective = RewardObjective(state.alpha, state.reward)
+
+    def by_autograd(z: Tensor) -> Tensor:
+        z = z.clone().requires_grad_()
+        return torch.autograd.grad(objective(z, labels).total, z)[0]
+
+    def by_closed_form(z: Tensor) -> Tensor:
+        return objective_gradient(state.alpha, state.reward, two_logits(z), labels)[:, 1]
+
+    has_closed_form = state.reward in CLOSED_FORMS
+    gradients = {CLOSED: by_closed_form(z)} if has_closed_form else {}
+    gradients[AUTO] = by_autograd(z)
+    with torch.no_grad():
+        gradients[CENTRAL] = central_differences(
+            lambda z: objective(z, labels).total, z, state.epsilon
+        )
+    reference = (by_closed_form if has_closed_form else by_autograd)(exact_z)
+    scale = reference.abs().clamp_min(FLOOR)
+    errors = {name: ((g - reference).abs() / scale).numpy() for name, g in gradients.items()}
+    p = exact_z.sigmoid()
+    gradients[PLAIN] = (p - labels) / len(z)
+    factor = reference / gradients[PLAIN]
+    # dR/dŷ = dR/dz ÷ dŷ/dz
+    reward = autograd(state.reward, two_logits(exact_z), labels)[:, 1] / (p * (1 - p))
+    return Comparison(
+        gradients={name: g.double().numpy() for name, g in gradients.items()},
+        errors=errors,
+        factor=factor.numpy(),
+        reward=reward.numpy(),
+        threshold=zero_crossing(reward.numpy(), labels.numpy()),
+    )
+
+
+def two_logits(z: Tensor) -> Tensor:
     """One logit z per item as the two logits (0, z), whose softmax is (1 - ŷ, ŷ)."""
     return torch.stack([torch.zeros_like(z), z], -1)
 
 
-def slopes(state: SimpleNamespace) -> Slopes:
-    """All numbers of a state of the explorer."""
-    labels = torch.tensor(state.labels)
-    z = torch.tensor(state.y_hats, dtype=torch.float64).logit().to(PRECISION[state.precision])
-    objective, exact = RewardObjective(state.alpha, state.reward), z.double()
-    known = state.reward in CLOSED_FORMS
+def zero_crossing(derivatives: np.ndarray, labels: np.ndarray) -> float | None:
+    """The ρ at which the expected derivative dR/dŷ of an item with P(y = 1) = ρ is 0.
 
-    def of_autograd(z: Tensor) -> Tensor:
-        z = z.clone().requires_grad_()
-        return torch.autograd.grad(objective(z, labels).total, z)[0]
-
-    def of_closed_form(z: Tensor) -> Tensor:
-        return objective_gradient(state.alpha, state.reward, two(z), labels)[:, 1]
-
-    with torch.no_grad():
-        differences = central_differences(lambda z: objective(z, labels).total, z, state.epsilon)
-    found = ({CLOSED: of_closed_form(z)} if known else {}) | {AUTO: of_autograd(z), CENTRAL: differences}
-    reference = (of_closed_form if known else of_autograd)(exact)
-    errors = {name: (g - reference).abs() / reference.abs().clamp_min(FLOOR) for name, g in found.items()}
-    p = exact.sigmoid()
-    plain = (p - labels) / len(z)
-    reward = autograd(state.reward, two(exact), labels)[:, 1] / (p * (1 - p))  # dR/dŷ = dR/dz ÷ dŷ/dz
-    gradients = {name: g.double().numpy() for name, g in (found | {PLAIN: plain}).items()}
-    errors = {name: error.numpy() for name, error in errors.items()}
-    reward = reward.numpy()
-    return Slopes(gradients, errors, (reference / plain).numpy(), reward, crossing(reward, labels.numpy()))
-
-
-def crossing(slope: np.ndarray, labels: np.ndarray) -> float | None:
-    """The ρ at which ρ · (slope for y = 1) + (1 - ρ) · (slope for y = 0) is 0.
-
-    None where the items of one label differ in their slope, or where there is none of a label.
+    None where items of the same label differ in their derivative, or where a label is missing.
     """
-    up, down = slope[labels == 1], slope[labels == 0]
-    if not (len(up) and len(down) and np.allclose(up, up[0]) and np.allclose(down, down[0]) and up[0] > down[0]):
+    positive = derivatives[labels == 1]
+    negative = derivatives[labels == 0]
+    if not len(positive) or not len(negative):
         return None
-    return float(-down[0] / (up[0] - down[0]))
+    if not np.allclose(positive, positive[0]) or not np.allclose(negative, negative[0]):
+        return None
+    if positive[0] <= negative[0]:
+        return None
+    return float(-negative[0] / (positive[0] - negative[0]))

@@ -1,4 +1,4 @@
-"""The study browser: the table of a study as a heat map of buttons, and what is behind each cell."""
+"""The study browser: the table of a study as a heat map of buttons, with a picture per cell."""
 
 import html
 from collections.abc import Callable
@@ -6,68 +6,54 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from rmlib.plots.figures import COLOURS
 from rmlib.studies.bootstrap import Effect
 from rmlib.widgets.framework.explorer import Explorer, buttons, control, menu
 
-from .figure import draw_cell, draw_overview, verdict
-from .numbers import LOWER_IS_BETTER, StudyCells, fences, interval, measure_name, number
+from .figure import draw_cell, draw_overview
+from .heat_map import Scale, cell_texts, legend, readable_on
+from .numbers import StudyCells, measure_name
 
 SHOWS = (("mean", "mean"), ("difference from control", "difference"))
-LIGHT_TO_DARK = LinearSegmentedColormap.from_list("", ["#EFF5FA", "#9CC9E6", COLOURS["blue"], "#003A5C"])
-DIVERGING = LinearSegmentedColormap.from_list("", [COLOURS["blue"], "#FFFFFF", COLOURS["orange"]])
-MARKS = {"above 0": " ▲", "below 0": " ▼", "around 0": ""}
-CHOSEN, OTHERS = "4px solid #000000", "4px solid transparent"
-# White cells have an edge, too. The chosen one is black and white around, to be seen on every colour; the one that has
-# the keyboard is ringed outside. Row headings stay when a narrow page scrolls the cells.
-STYLE = """<style>
-.rmlib-study .jupyter-button { outline: 1px solid #999; outline-offset: -1px; }
-.rmlib-study .rmlib-chosen { box-shadow: inset 0 0 0 2px #fff; }
-.rmlib-study .jupyter-button:enabled:focus-visible {
-  outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px;
-}
-.rmlib-study { scroll-padding-left: 180px; }
-.rmlib-study .rmlib-row {
-  position: sticky; left: -5px; z-index: 1; background: var(--jp-layout-color0, #fff);
-  align-self: stretch; height: auto; padding-left: 5px;
-}
-.rmlib-study .rmlib-row > .widget-html-content { align-self: center; }
-</style>"""
+CHOSEN = "4px solid #000000"  # border of the chosen cell
+OTHERS = "4px solid transparent"
 HEADING = "font-size:12px;line-height:1.25;overflow-wrap:anywhere"
 
 
 class StudyBrowser(Explorer):
-    """The table of a study as a heat map. Press a cell to see it against the control, again to see all cells.
+    """The table of a study as a heat map.
 
-    A cell shows the mean of a measure over its seeds, or the mean difference from the control on the same seeds; ▲ and
-    ▼ mark a difference whose 95 % interval leaves out 0.
+    Press a cell to see it against the control, again to see all cells. A cell shows the mean of a
+    measure over its seeds, or the mean difference from the control on the same seeds; ▲ and ▼ mark
+    a difference whose 95 % interval excludes 0.
 
     Args:
-        table: a row a run, with a column "seed", as `studies.read` returns it. Where it has the columns "L_p", "L_r"
-            or "dev_curve" (numbers with spaces between), they are drawn as curves. A column "reward" tells which
-            reward type the L_r is of: the L_r of the control is drawn only where it is of the same type.
-        rows, columns: the columns of the table whose values make the rows and the columns of the heat map. Each cell
-            holds at most one run a seed.
+        table: one row per run, with a column "seed", as `studies.table.read` returns it. Where it
+            has the columns "L_p", "L_r" or "dev_curve" (numbers with spaces between), they are
+            drawn as curves. A column "reward" is the reward type of the L_r: the L_r of the control
+            is drawn only where it is of the same type.
+        rows, columns: the columns of the table whose values make the rows and the columns of the
+            heat map. Each cell holds at most one run per seed.
         measures: columns with numbers; the first is the main measure.
-        effect: takes the keys of the control and of a cell, (row, column) each, and returns the difference in the main
-            measure with its 95 % interval; it is called once a cell. Left out, and for the other measures, the
-            interval is Student's over the seeds that both cells have.
-        how: what that function makes the interval from, in words.
-        control: a row: each cell is compared with the cell of this row in its own column, or with the only cell that
-            the row has; or a key (row, column) for all cells. Left out: the first row.
-        measure, shows, chosen: where the widget stands at first.
+        effect: takes the keys of the control and of a cell, (row, column) each, and returns the
+            difference in the main measure with its 95 % interval; it is called once per cell. Left
+            out, and for the other measures, the interval is Student's over the seeds that both
+            cells have.
+        how: what `effect` makes the interval from, in words.
+        control: a row: each cell is compared with the cell of this row in its own column, or with
+            the only cell of the row; or a key (row, column) for all cells. Left out: the first row.
+        measure, shows, chosen: the initial values of the controls.
 
     Raises:
-        RmlibValueError: a column, control or value that is not there, or two runs of one seed in a cell.
+        RmlibValueError: a column, control or value that does not exist, or two runs of one seed in
+            a cell.
     """
 
     measure = control("measure", "The column that the cells show.")
     shows = control("shows", '"mean" over the seeds, or "difference" from the control.')
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (documented settings)
         self,
         table: pd.DataFrame,
         rows: str = "method",
@@ -81,13 +67,15 @@ class StudyBrowser(Explorer):
         chosen: tuple | None = None,
     ):
         self.cells = StudyCells(table, rows, columns, tuple(measures), effect, control, how)
-        names = [(measure_name(one), one) for one in measures]
+        names = [(measure_name(column), column) for column in measures]
         super().__init__(measure=menu("measure", names), shows=buttons("cells show", SHOWS))
         self._chosen: tuple | None = None
         self._legend = ipywidgets.HTML(layout={"max_width": "100%"})
         self._buttons = {key: self._button(key) for key in self.cells.keys}
         self._box.children = [*self._controls.values(), self._legend, self._grid(), self._image]
-        self.measure, self.shows, self.chosen = measure or measures[0], shows, chosen
+        self.measure = measure or measures[0]
+        self.shows = shows
+        self.chosen = chosen
 
     @property
     def chosen(self) -> tuple | None:
@@ -96,11 +84,12 @@ class StudyBrowser(Explorer):
 
     @chosen.setter
     def chosen(self, key: tuple | None) -> None:
-        self._chosen = None if key is None else self.cells.having(key)
+        self._chosen = None if key is None else self.cells.runs_of(key)
         self._moved(None)
 
     @property
     def state(self) -> SimpleNamespace:
+        """The values of the controls, by name, and the key of the chosen cell."""
         return SimpleNamespace(**vars(super().state), chosen=self._chosen)
 
     def draw(self, state) -> tuple[Figure, str]:
@@ -109,7 +98,7 @@ class StudyBrowser(Explorer):
             return draw_overview(self.cells, state.measure)
         return draw_cell(self.cells, state.chosen, state.measure)
 
-    # The heat map ----------------------------------------------------------------------------------------------------
+    # The heat map ---------------------------------------------------------------------------------
 
     def _button(self, key) -> ipywidgets.Button:
         look = {"width": "auto", "height": "40px", "margin": "0", "padding": "0", "border": OTHERS}
@@ -121,16 +110,23 @@ class StudyBrowser(Explorer):
         self.chosen = None if self._chosen == key else key
 
     def _grid(self) -> ipywidgets.GridBox:
-        """Headings and cells, row by row; where there is no run, a word that is no button."""
+        """Headings and cells, row by row; where there is no run, a dash that is no button."""
         cells = self.cells
         names = [cells.label(cells.columns, column) for column in cells.column_values]
         children = [_heading(""), *(_heading(name, "center") for name in names)]
         for row in cells.row_values:
             children.append(_heading(cells.label(cells.rows, row)).add_class("rmlib-row"))
             for column in cells.column_values:
-                children.append(self._buttons.get((row, column)) or _heading("–", "center", "no such run"))
+                children.append(
+                    self._buttons.get((row, column)) or _heading("–", "center", "no such run")
+                )
         widths = f"minmax(124px, 170px) repeat({len(names)}, minmax(67px, 124px))"
-        layout = {"grid_template_columns": widths, "grid_gap": "4px", "align_items": "center", "max_width": "100%"}
+        layout = {
+            "grid_template_columns": widths,
+            "grid_gap": "4px",
+            "align_items": "center",
+            "max_width": "100%",
+        }
         grid = ipywidgets.GridBox(children, layout=layout | {"overflow": "auto", "padding": "5px"})
         return grid.add_class("rmlib-study")
 
@@ -138,73 +134,23 @@ class StudyBrowser(Explorer):
         """Write and colour the cells. Runs in the background."""
         cells = self.cells
         values = {key: cells.value(key, state.measure, state.shows) for key in cells.keys}
-        low, high = self._scale(values, state.shows)
-        beyond = any(value < low or value > high for value in values.values())
-        self._legend.value = self._legend_html(state, low, high, beyond)
-        colours = LIGHT_TO_DARK if state.shows == "mean" else DIVERGING
+        scale = Scale(list(values.values()), state.shows)
+        self._legend.value = legend(cells, state, scale)
         for key, button in self._buttons.items():
-            share = (values[key] - low) / (high - low) if high > low else 0.5
-            background = to_hex(colours(min(max(share, 0.0), 1.0))) if share == share else "#FFFFFF"
-            text, tip = self._words(key, state, values[key])
+            background = scale.colour(values[key])
+            chosen = key == state.chosen
             with button.hold_sync(), button.style.hold_sync(), button.layout.hold_sync():
-                button.description, button.tooltip = text, tip
-                button.style.button_color, button.style.text_color = background, readable_on(background)
-                button.layout.border = CHOSEN if key == state.chosen else OTHERS
-                (button.add_class if key == state.chosen else button.remove_class)("rmlib-chosen")
-
-    def _scale(self, values: dict, shows: str) -> tuple[float, float]:
-        """What has the first and the last colour."""
-        low, high = fences(values.values())
-        if shows == "mean":
-            return low, high
-        limit = max(abs(low), abs(high))
-        return -limit, limit
-
-    def _words(self, key, state, value: float) -> tuple[str, str]:
-        """What is written on a cell, and what is told of it under the mouse and by a screen reader."""
-        cells, name = self.cells, measure_name(state.measure)
-        seeds = len(cells.scores(key, state.measure))
-        if state.shows == "mean":
-            text = number(value)
-            told = f"mean {name} {text}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
-        elif key == cells.control_of(key):
-            text, told = "control", "the control"
-        else:
-            effect = cells.effect(key, state.measure)
-            text = number(value, signed=True) + MARKS[verdict(effect)]
-            told = f"{name} {interval(effect) if effect else text} from the control"
-        chosen = "; chosen, press again to see all cells" if key == state.chosen else ""
-        return text, f"{cells.name(key)}: {told}{chosen}"
-
-    def _legend_html(self, state, low: float, high: float, beyond: bool) -> str:
-        """What the cells show, in words and as a strip of colours."""
-        cells, name = self.cells, measure_name(state.measure)
-        better = " (lower is better)" if state.measure in LOWER_IS_BETTER else ""
-        if state.shows == "mean":
-            colours, ends = LIGHT_TO_DARK, (number(low), number(high))
-            says = f"Cells: the mean {name}{better} over the seeds."
-        else:
-            colours, ends = DIVERGING, (number(low, signed=True), number(high, signed=True))
-            says = f"Cells: {name}{better} minus that of the control, {cells.controls_in_words()}, on the same seeds. "
-            says += f"▲ ▼: the 95 % interval lies above or below 0; it is made from {cells.how(state.measure)}."
-        stops = ", ".join(to_hex(colours(i / 8)) for i in range(9))
-        look = f"display:inline-block;width:120px;height:12px;margin:0 6px;background:linear-gradient(to right,{stops})"
-        strip = f'<span style="white-space:nowrap">{ends[0]}<span style="{look}"></span>{ends[1]}</span>'
-        rest = "What lies beyond has the last colour. " if beyond else ""
-        rest += "–: no such run. " if len(cells.keys) < len(cells.row_values) * len(cells.column_values) else ""
-        rest += "Press a cell to see what is behind it, and again to see all cells."
-        page = f"{html.escape(says)} {strip} {rest}"
-        return f'<p style="line-height:1.4;margin:4px 0">{page}</p>{STYLE}'
+                button.description, button.tooltip = cell_texts(cells, key, state, values[key])
+                button.style.button_color = background
+                button.style.text_color = readable_on(background)
+                button.layout.border = CHOSEN if chosen else OTHERS
+                if chosen:
+                    button.add_class("rmlib-chosen")
+                else:
+                    button.remove_class("rmlib-chosen")
 
 
 def _heading(text: str, align: str = "left", title: str = "") -> ipywidgets.HTML:
     look = f"{HEADING};text-align:{align}"
     page = f'<div style="{look}" title="{html.escape(title)}">{html.escape(text)}</div>'
     return ipywidgets.HTML(page, layout={"margin": "0"})
-
-
-def readable_on(background: str) -> str:
-    """White, or black where white has a contrast below 4.5:1; black then has more (WCAG 2.2, relative luminance)."""
-    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(background)]
-    luminance = 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-    return "#FFFFFF" if 1.05 / (luminance + 0.05) >= 4.5 else "#000000"
