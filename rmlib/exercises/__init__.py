@@ -1,4 +1,4 @@
-"""The checks behind the exercises, one file a lesson.
+"""The checks behind the exercises, one folder per topic.
 
 from rmlib.exercises.two_part_loss.exercises import check
 

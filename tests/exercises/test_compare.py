@@ -1,4 +1,4 @@
-"""What counts as the same, and the words for what does not."""
+"""What counts as the same, and how a difference is explained."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rmlib.exercises.framework.compare import explain, same
+from rmlib.exercises.framework.compare import explain, same, show_both
 
 ONE = torch.tensor([1.0, -2.0, 0.0], dtype=torch.float64)
 
@@ -36,23 +36,44 @@ def test_same(a, b, equal):
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "words"),
+    ("result", "expected", "id", "shown"),
     [
-        (None, ONE, "returns None: is `return` missing"),
-        (1.0, ONE, "returns a float; expected a tensor"),
-        (ONE, (ONE, ONE), "returns a tensor; expected 2 things"),
-        ((ONE,), (ONE, ONE), "returns 1 things; expected 2"),
-        ((ONE, -ONE), (ONE, ONE), "result 2 of 2: right size, wrong sign"),
-        (ONE, ONE.sum(), "the shape is (3,); expected (): one number"),
-        (-ONE, ONE, "right size, wrong sign"),
-        (ONE / 3, ONE, "0.3333 times what is expected"),
-        (ONE + torch.tensor([0, 0.5, 0]), ONE, "at [1] it gives -1.5; expected -2"),
-        (torch.tensor([1.0, math.nan, 0.0]), ONE, "gives nan where -2 is expected"),
-        (0.3, 0.2, "wrong value: 0.3; expected 0.2"),
-        ("up", "down", "gives 'up'; expected 'down'"),
-        ("up", None, "not the right answer yet"),
-        (np.float64(2.0), torch.tensor(1.0), "returns a float64; expected a tensor"),
+        (None, ONE, "returns-none", "return"),
+        (1.0, ONE, "wrong-type", "float"),
+        (np.float64(2.0), torch.tensor(1.0), "wrong-type", "float64"),
+        ("up", 1.0, "wrong-type", "str"),
+        (ONE, (ONE, ONE), "wrong-number-of-values", "2"),
+        ((ONE,), (ONE, ONE), "wrong-number-of-values", "1"),
+        ((ONE, -ONE), (ONE, ONE), "wrong-sign", "2 of 2"),
+        (ONE, ONE.sum(), "wrong-shape", "(3,)"),
+        (-ONE, ONE, "wrong-sign", ""),
+        (ONE / 3, ONE, "wrong-factor", "0.3333"),
+        (ONE + torch.tensor([0, 0.5, 0]), ONE, "wrong-value", "-1.5"),
+        (torch.tensor([1.0, math.nan, 0.0]), ONE, "nan", "-2"),
+        (0.3, 0.2, "wrong-value", "0.3"),
+        ("up", "down", "wrong-value", "'up'"),
     ],
 )
-def test_a_difference_is_told(found, expected, words):
-    assert words in explain(found, expected)
+def test_a_difference_has_an_id_and_shows_the_values(result, expected, id, shown):
+    difference = explain(result, expected)
+    assert difference.id == id
+    assert shown in difference.message
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "shown"),
+    [
+        (0.3, 0.2, ("0.3", "0.2")),
+        (0.085231, 0.085234, ("0.085231", "0.085234")),
+        (1.0, 1.0 + 2e-12, ("1", "1.000000000002")),
+        (math.nan, 1.0, ("nan", "1")),
+        (0.5, 0.5, ("0.5", "0.5")),
+    ],
+)
+def test_two_numbers_that_differ_look_different(a, b, shown):
+    assert show_both(a, b) == shown
+
+
+def test_a_small_difference_is_visible_in_the_message():
+    message = explain(0.085231, 0.085234).message
+    assert "0.085231" in message and "0.085234" in message

@@ -1,1 +1,1 @@
-"""Exercises of lesson 04: fine-tuning a BERT to find names."""
+"""Exercises on fine-tuning a BERT to find names."""

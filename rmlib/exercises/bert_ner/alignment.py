@@ -1,29 +1,29 @@
-"""Two exercises of lesson 04: labels on pieces, and padding."""
+"""The exercises on a tagger's batches: labels on subword tokens, and padding."""
 
 from random import Random
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from rmlib.exercises.framework.exercise import Exercise
-from rmlib.text.batches import IGNORE
+from rmlib.exercises.framework.exercise import Exercise, Misconception
+from rmlib.text.encoding import IGNORE
 
-# --- 1: labels on pieces --------------------------------------------------------------------------------------------
+# --- Labels on subword tokens ---------------------------------------------------------------------
 
 
-def labels_on_pieces(word_ids, labels):
-    """The spec: piece by piece, is there a piece of the same word before it?"""
-    laid = []
+def align_slowly(word_ids, labels):
+    """Token by token, ask whether there is a token of the same word before it."""
+    aligned = []
     for i, word in enumerate(word_ids):
         first = word is not None and word not in word_ids[:i]
-        laid.append(labels[word] if first else IGNORE)
-    return laid
+        aligned.append(labels[word] if first else IGNORE)
+    return aligned
 
 
-def some_pieces(seed):
-    """(word_ids, labels); some sentences are cut, some are filled up, in some a word has no piece.
+def some_tokens(seed):
+    """(word_ids, labels); some sentences are truncated, some padded, in some a word has no token.
 
-    The first is the sentence that the lesson shows, so that the message about it can be understood.
+    The first is the sentence that the lesson shows, so that its message can be understood.
     """
     if seed == 0:
         return [None, 0, 0, 1, 1, 1, 2, 3, None], [1, 2, 0, 3]
@@ -34,139 +34,218 @@ def some_pieces(seed):
         word_ids = word_ids[:-2]
     if seed % 4 == 2:
         word_ids = [word for word in word_ids if word != 1]
-    filled_up = [None] * random.choice([0, 0, 4])
-    return [None, *word_ids, None, *filled_up], [random.choice([0, 0, 1, 2, 3]) for _ in range(words)]
+    padding = [None] * random.choice([0, 0, 4])
+    labels = [random.choice([0, 0, 1, 2, 3]) for _ in range(words)]
+    return [None, *word_ids, None, *padding], labels
 
 
-def _on_every_piece(word_ids, labels):
+def _on_every_token(word_ids, labels):
     return [IGNORE if word is None else labels[word] for word in word_ids]
 
 
-def _on_the_last_piece(word_ids, labels):
-    return labels_on_pieces(word_ids[::-1], labels)[::-1]
+def _on_the_last_token(word_ids, labels):
+    return align_slowly(word_ids[::-1], labels)[::-1]
 
 
-def _piece_by_piece(word_ids, labels, start, rest):
+def _token_by_token(word_ids, labels, start, rest):
     return ([IGNORE] * start + labels + [rest] * len(word_ids))[: len(word_ids)]
 
 
-def _counted(word_ids, labels):
+def _counting_words(word_ids, labels):
     waiting = list(labels)
-    return [waiting.pop(0) if label != IGNORE else IGNORE for label in labels_on_pieces(word_ids, labels)]
+    return [
+        waiting.pop(0) if label != IGNORE else IGNORE for label in align_slowly(word_ids, labels)
+    ]
 
 
 def _where_the_label_changes(word_ids, labels):
-    laid, before = [], None
-    for label in _on_every_piece(word_ids, labels):
-        laid.append(label if label != before else IGNORE)
+    aligned, before = [], None
+    for label in _on_every_token(word_ids, labels):
+        aligned.append(label if label != before else IGNORE)
         before = label
-    return laid
+    return aligned
 
 
 def _o_for_the_rest(word_ids, labels):
-    return [0 if label == IGNORE else label for label in labels_on_pieces(word_ids, labels)]
+    return [0 if label == IGNORE else label for label in align_slowly(word_ids, labels)]
 
 
-def _o_for_special_pieces(word_ids, labels):
-    laid = labels_on_pieces(word_ids, labels)
-    return [0 if word is None else label for word, label in zip(word_ids, laid, strict=True)]
+def _o_for_special_tokens(word_ids, labels):
+    aligned = align_slowly(word_ids, labels)
+    return [0 if word is None else label for word, label in zip(word_ids, aligned, strict=True)]
 
 
 def _o_inside_words(word_ids, labels):
-    laid = labels_on_pieces(word_ids, labels)
-    return [0 if word is not None and label == IGNORE else label for word, label in zip(word_ids, laid, strict=True)]
+    aligned = align_slowly(word_ids, labels)
+    return [
+        0 if word is not None and label == IGNORE else label
+        for word, label in zip(word_ids, aligned, strict=True)
+    ]
 
 
 def _without_word_0(word_ids, labels):
-    return labels_on_pieces([word or None for word in word_ids], labels)
+    return align_slowly([word or None for word in word_ids], labels)
 
 
-def _without_special_pieces(word_ids, labels):
-    return labels_on_pieces([word for word in word_ids if word is not None], labels)
+def _without_special_tokens(word_ids, labels):
+    return align_slowly([word for word in word_ids if word is not None], labels)
 
 
-def _without_further_pieces(word_ids, labels):
-    laid = labels_on_pieces(word_ids, labels)
-    return [label for word, label in zip(word_ids, laid, strict=True) if word is None or label != IGNORE]
+def _without_further_tokens(word_ids, labels):
+    aligned = align_slowly(word_ids, labels)
+    return [
+        label
+        for word, label in zip(word_ids, aligned, strict=True)
+        if word is None or label != IGNORE
+    ]
 
 
 def _minus_one(word_ids, labels):
-    return [-1 if label == IGNORE else label for label in labels_on_pieces(word_ids, labels)]
+    return [-1 if label == IGNORE else label for label in align_slowly(word_ids, labels)]
 
 
 def align(word_ids, labels):
-    laid, before = [], None
+    aligned, before = [], None
     for word in word_ids:
-        laid.append(labels[word] if word is not None and word != before else IGNORE)
+        aligned.append(labels[word] if word is not None and word != before else IGNORE)
         before = word
-    return laid
+    return aligned
 
 
-ALIGN = Exercise(
-    title="lay the labels on the pieces",
-    spec=labels_on_pieces,
-    inputs=some_pieces,
-    mistakes={
-        "Every piece of a word gets the label, so a long word counts several times. Only one piece a word may count: "
-        "compare each piece with the one before it.": _on_every_piece,
-        "The label lies on the last piece of each word. The first one is asked for.": _on_the_last_piece,
-        "This is the article's way: from [CLS] on, a label a piece, then O. Look up in word_ids which word a piece "
-        "belongs to.": lambda w, y: _piece_by_piece(w, y, 0, 0),
-        "The labels start at [CLS] and go piece by piece. Look up in word_ids which word a piece belongs "
-        "to.": lambda w, y: _piece_by_piece(w, y, 0, IGNORE),
-        "Right after [CLS], but then a label a piece: behind a word of two pieces all is one place off. Look at the "
-        "numbers in word_ids.": lambda w, y: _piece_by_piece(w, y, 1, IGNORE),
-        "You count the words along. Where the tokenizer makes nothing of a word, its number is missing in word_ids and "
-        "all labels behind it are off. Take the label at the word's own number.": _counted,
-        "A word that has the same label as the word before it gets none. Compare the words' numbers, not their "
-        "labels.": _where_the_label_changes,
-        "Pieces that should not count get 0, which is the tag O, and O is a label like any other. What does the loss "
-        "ignore?": _o_for_the_rest,
-        "[CLS], [SEP] and padding get 0, which is the tag O. They are no words: what does the loss "
-        "ignore?": _o_for_special_pieces,
-        "The further pieces of a word get 0, which is the tag O: inside of a name, too. What does the loss "
-        "ignore?": _o_inside_words,
-        "Word number 0 gets no label. In Python 0 counts as false, just as None does: ask `is None`.": _without_word_0,
-        "There are fewer labels than pieces: [CLS], [SEP] and padding need one too, the one that is "
-        "ignored.": _without_special_pieces,
-        "There are fewer labels than pieces: the further pieces of a word need one too, the one that is "
-        "ignored.": _without_further_pieces,
-        "The places are right, but losses do not ignore −1: the number is −100, IGNORE.": _minus_one,
-        "The values are right, but a plain list is asked for.": lambda w, y: torch.tensor(labels_on_pieces(w, y)),
-    },
+ALIGN_LABELS = Exercise(
+    id="bert_ner.align_labels",
+    title="align the labels with the tokens",
+    spec=align_slowly,
+    inputs=some_tokens,
+    misconceptions=(
+        Misconception(
+            "every-token",
+            "Every token of a word gets the label, so a long word counts several times. Only one "
+            "token per word may count: compare each token with the one before it.",
+            _on_every_token,
+        ),
+        Misconception(
+            "last-token",
+            "The label is on the last token of each word. It should be on the first.",
+            _on_the_last_token,
+        ),
+        Misconception(
+            "as-in-the-article",
+            "This is the article's way: from [CLS] on, one label per token, then O. Look up in "
+            "word_ids to which word a token belongs.",
+            lambda word_ids, labels: _token_by_token(word_ids, labels, 0, 0),
+        ),
+        Misconception(
+            "from-cls-on",
+            "The labels start at [CLS] and go token by token. Look up in word_ids to which word a "
+            "token belongs.",
+            lambda word_ids, labels: _token_by_token(word_ids, labels, 0, IGNORE),
+        ),
+        Misconception(
+            "one-label-per-token",
+            "Right after [CLS], but then one label per token: after a word of two tokens "
+            "everything is shifted by one. Look at the numbers in word_ids.",
+            lambda word_ids, labels: _token_by_token(word_ids, labels, 1, IGNORE),
+        ),
+        Misconception(
+            "counts-words",
+            "You count the words. Where the tokenizer makes no token of a word, its number is "
+            "missing in word_ids and all later labels are shifted. Take the label at the word's "
+            "own number.",
+            _counting_words,
+        ),
+        Misconception(
+            "compares-labels",
+            "A word that has the same label as the word before it gets none. Compare the words' "
+            "numbers, not their labels.",
+            _where_the_label_changes,
+        ),
+        Misconception(
+            "o-for-ignored",
+            "Tokens that should not count get 0, which is the tag O, and O is a label like any "
+            "other. What does the loss ignore?",
+            _o_for_the_rest,
+        ),
+        Misconception(
+            "o-for-special-tokens",
+            "[CLS], [SEP] and padding get 0, which is the tag O. They are no words: what does the "
+            "loss ignore?",
+            _o_for_special_tokens,
+        ),
+        Misconception(
+            "o-inside-words",
+            "The further tokens of a word get 0, which is the tag O, even inside a name. What does "
+            "the loss ignore?",
+            _o_inside_words,
+        ),
+        Misconception(
+            "zero-as-false",
+            "Word number 0 gets no label. In Python 0 counts as false, just as None does: test "
+            "`is None`.",
+            _without_word_0,
+        ),
+        Misconception(
+            "drops-special-tokens",
+            "There are fewer labels than tokens: [CLS], [SEP] and padding need one too, the one "
+            "that is ignored.",
+            _without_special_tokens,
+        ),
+        Misconception(
+            "drops-further-tokens",
+            "There are fewer labels than tokens: the further tokens of a word need one too, the "
+            "one that is ignored.",
+            _without_further_tokens,
+        ),
+        Misconception(
+            "minus-1",
+            "The positions are right, but losses do not ignore −1: the number is −100, IGNORE.",
+            _minus_one,
+        ),
+        Misconception(
+            "tensor-for-list",
+            "The values are right, but return a plain list.",
+            lambda word_ids, labels: torch.tensor(align_slowly(word_ids, labels)),
+        ),
+    ),
     hints=(
-        "Go through `word_ids` and keep in mind the word of the piece before. When does a new word begin?",
-        "A piece gets a label if its word is not `None` *and* is another one than the word of the piece before. The "
-        "label is then `labels[word]`; in all other cases it is `IGNORE`.",
+        "Go through `word_ids` and remember the word of the previous token. When does a new word "
+        "begin?",
+        "A token gets a label if its word is not `None` *and* differs from the word of the "
+        "previous token. The label is then `labels[word]`; in all other cases it is `IGNORE`.",
     ),
     solution=align,
 )
 
-# --- 2: padding -----------------------------------------------------------------------------------------------------
+# --- Padding --------------------------------------------------------------------------------------
 
 
-def filled_up_slowly(rows, labels, pad_id):
-    """The spec: one row after the other."""
+def pad_slowly(rows, labels, pad_id):
+    """One row after the other."""
     longest = 0
     for row in rows:
         longest = max(longest, len(row))
-    ids, mask, laid = [], [], []
+    ids, mask, padded_labels = [], [], []
     for row, own in zip(rows, labels, strict=True):
-        empty = longest - len(row)
-        ids.append(row + [pad_id] * empty)
-        mask.append([1] * len(row) + [0] * empty)
-        laid.append(own + [IGNORE] * empty)
-    return torch.tensor(ids), torch.tensor(mask), torch.tensor(laid)
+        padding = longest - len(row)
+        ids.append(row + [pad_id] * padding)
+        mask.append([1] * len(row) + [0] * padding)
+        padded_labels.append(own + [IGNORE] * padding)
+    return torch.tensor(ids), torch.tensor(mask), torch.tensor(padded_labels)
 
 
 def some_rows(seed):
-    """(rows, labels, pad_id); in some batches all have one length, in some a real piece is the padding piece."""
+    """(rows, labels, pad_id).
+
+    In some batches all rows have one length, in some a real token has the id of the padding token.
+    """
     random = Random(seed)
     pad_id = (0, 0, 1, 50256)[seed % 4]
     lengths = [random.randint(4, 9) for _ in range(random.randint(2, 4))]
-    lengths = [6, 6] if seed == 4 else [5] if seed == 5 else lengths
+    lengths = {4: [6, 6], 5: [5]}.get(seed, lengths)
     rows = [[random.randint(5, 99) for _ in range(length)] for length in lengths]
-    labels = [[IGNORE, *(random.choice([IGNORE, 0, 1, 2]) for _ in row[2:]), IGNORE] for row in rows]
+    labels = [
+        [IGNORE, *(random.choice([IGNORE, 0, 1, 2]) for _ in row[2:]), IGNORE] for row in rows
+    ]
     if seed % 3 == 2:
         for row in rows:
             row[-1] = pad_id
@@ -174,69 +253,117 @@ def some_rows(seed):
 
 
 def _with(ids=None, mask=None, labels=None):
-    """The right batch, with one part of it (or several) made by another rule of (ids, mask, labels, pad_id)."""
+    """The right batch, with some parts made by another rule of (ids, mask, labels, pad_id)."""
 
     def batch(rows, own, pad_id):
-        right = filled_up_slowly(rows, own, pad_id)
+        right = pad_slowly(rows, own, pad_id)
         rules = zip((ids, mask, labels), right, strict=True)
         return tuple(rule(*right, pad_id) if rule else part for rule, part in rules)
 
     return batch
 
 
-def _ones(i, m, y, p):
-    return torch.ones_like(m)
+def _ones(ids, mask, labels, pad_id):
+    return torch.ones_like(mask)
 
 
-def _labels_filled_with_the_piece(i, m, y, p):
-    return y.where(m == 1, p)
+def _labels_padded_with_pad_id(ids, mask, labels, pad_id):
+    return labels.where(mask == 1, pad_id)
 
 
 def _at_the_front(rows, labels, pad_id):
-    turned = filled_up_slowly([row[::-1] for row in rows], [own[::-1] for own in labels], pad_id)
-    return tuple(part.flip(1) for part in turned)
+    reversed_rows = [row[::-1] for row in rows]
+    reversed_labels = [own[::-1] for own in labels]
+    return tuple(part.flip(1) for part in pad_slowly(reversed_rows, reversed_labels, pad_id))
 
 
 def fill_up(rows, labels, pad_id):
     def pad(rows, value):
-        return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+        return pad_sequence(
+            [torch.tensor(row) for row in rows], batch_first=True, padding_value=value
+        )
 
     return pad(rows, pad_id), pad([[1] * len(row) for row in rows], 0), pad(labels, IGNORE)
 
 
 PADDING = Exercise(
+    id="bert_ner.padding",
     title="find the padding bug",
-    spec=filled_up_slowly,
+    spec=pad_slowly,
     inputs=some_rows,
-    mistakes={
-        "Nothing has changed: this is still your colleague's batch. Where a row is filled up, what is its label, and "
-        "what its mask?": _with(mask=_ones, labels=_labels_filled_with_the_piece),
-        "One of two is found; the mask is right. The labels are filled up with the number of the padding piece, and as "
-        "a label that number is a tag.": _with(labels=_labels_filled_with_the_piece),
-        "The mask is right. The labels are filled up with 0, which is the tag O, so padding still counts.": _with(
-            labels=lambda i, m, y, p: y.where(m == 1, 0)
+    misconceptions=(
+        Misconception(
+            "unchanged",
+            "Nothing has changed: this is still your colleague's batch. Where a row is padded, "
+            "what is its label, and what is its mask?",
+            _with(mask=_ones, labels=_labels_padded_with_pad_id),
         ),
-        "One of two is found; the labels are right. The mask is 1 on padding too, so every word still looks at "
-        "it.": _with(mask=_ones),
-        "The mask compares ids with pad_id. A real piece may have that id too: many models pad with the piece that "
-        "ends a text. What else tells how long a row is?": _with(mask=lambda i, m, y, p: i != p),
-        "The mask compares ids with 0. The padding piece can have any number, and a real piece may have it too. What "
-        "else tells how long a row is?": _with(mask=lambda i, m, y, p: i != 0),
-        "The mask hides every piece without a label, so [CLS], [SEP] and the second half of a word too. The model must "
-        "read those; they only have no label.": _with(mask=lambda i, m, y, p: y != IGNORE),
-        "The mask is upside down: 1 is for what the model should read.": _with(mask=lambda i, m, y, p: 1 - m),
-        "The ids are filled up with −100. No piece has this number, and the model would fail on it: that is what "
-        "pad_id is for.": _with(ids=lambda i, m, y, p: i.where(m == 1, IGNORE)),
-        "The ids are filled up with 0. The number of the padding piece is pad_id, and not 0 for every "
-        "tokenizer.": _with(ids=lambda i, m, y, p: i.where(m == 1, 0)),
-        "The rows are filled up at the front. This model counts places from the front: fill up at the "
-        "end.": _at_the_front,
-    },
+        Misconception(
+            "labels-padded-with-pad-id",
+            "You found one of two; the mask is right. The labels are padded with pad_id, and as a "
+            "label that number is a tag.",
+            _with(labels=_labels_padded_with_pad_id),
+        ),
+        Misconception(
+            "labels-padded-with-0",
+            "The mask is right. The labels are padded with 0, which is the tag O, so padding still "
+            "counts.",
+            _with(labels=lambda ids, mask, labels, pad_id: labels.where(mask == 1, 0)),
+        ),
+        Misconception(
+            "mask-all-1",
+            "You found one of two; the labels are right. The mask is 1 on padding too, so every "
+            "word still attends to it.",
+            _with(mask=_ones),
+        ),
+        Misconception(
+            "mask-from-pad-id",
+            "The mask compares ids with pad_id. A real token may have that id too: many models pad "
+            "with the token that ends a text. What else says how long a row is?",
+            _with(mask=lambda ids, mask, labels, pad_id: ids != pad_id),
+        ),
+        Misconception(
+            "mask-from-0",
+            "The mask compares ids with 0. The padding token can have any number, and a real token "
+            "may have it too. What else says how long a row is?",
+            _with(mask=lambda ids, mask, labels, pad_id: ids != 0),
+        ),
+        Misconception(
+            "mask-from-labels",
+            "The mask hides every token without a label, so [CLS], [SEP] and the second half of a "
+            "word too. The model must read those; they only have no label.",
+            _with(mask=lambda ids, mask, labels, pad_id: labels != IGNORE),
+        ),
+        Misconception(
+            "mask-inverted",
+            "The mask is inverted: 1 is for what the model should read.",
+            _with(mask=lambda ids, mask, labels, pad_id: 1 - mask),
+        ),
+        Misconception(
+            "ids-padded-with-minus-100",
+            "The ids are padded with −100. No token has this number, and the model would fail on "
+            "it: that is what pad_id is for.",
+            _with(ids=lambda ids, mask, labels, pad_id: ids.where(mask == 1, IGNORE)),
+        ),
+        Misconception(
+            "ids-padded-with-0",
+            "The ids are padded with 0. The number of the padding token is pad_id, and not 0 for "
+            "every tokenizer.",
+            _with(ids=lambda ids, mask, labels, pad_id: ids.where(mask == 1, 0)),
+        ),
+        Misconception(
+            "padded-at-the-front",
+            "The rows are padded at the front. This model counts positions from the front: pad at "
+            "the end.",
+            _at_the_front,
+        ),
+    ),
     hints=(
-        "Print what `colleagues_batch` gives for a row of three pieces beside a row of five. Which numbers in the two "
-        "last columns of the first row would you not have written?",
-        "Labels and mask are each wrong where a row is filled up. The label there has to be the one that is ignored. "
-        "The mask has to be 0 there, and it knows where from the *length* of the row.",
+        "Print what `colleagues_batch` gives for a row of three tokens beside a row of five. Which "
+        "numbers in the two last columns of the first row would you not have written?",
+        "Labels and mask are each wrong where a row is padded. The label there has to be the one "
+        "that is ignored. The mask has to be 0 there, and it knows where from the *length* of the "
+        "row.",
     ),
     solution=fill_up,
 )

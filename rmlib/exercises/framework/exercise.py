@@ -1,29 +1,46 @@
-"""From a learner's answer to words: correct, not yet, or not attempted, and why.
+"""From a learner's answer to an outcome: correct, not yet, or not attempted, and why.
 
-An exercise is judged against its `spec`, a slow and obvious way to the same result, on random inputs. What students
-often get wrong stands beside it as `mistakes`: each a function that makes just this mistake. An answer that agrees with
-one of them on every input is told which.
+An exercise is judged against its `spec`, a slow and obvious way to the same result, on random
+inputs. What students often get wrong is listed beside it as `misconceptions`: each has an id and a
+function that makes exactly this mistake. An answer that agrees with one of them on every input gets
+its message.
 """
 
 import ast
 import copy
+import functools
 import html
 import inspect
 import os
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import EllipsisType
 
 from . import sandbox
 from .compare import explain, same
 
-DRAWS = 12  # random inputs of a check
-LOOKS = {"correct": ("✓", "#00694d"), "not yet": ("✗", "#9c3d00"), "not attempted": ("○", "#444444")}
+DRAWS = 12  # random inputs per check
+LOOKS = {
+    "correct": ("✓", "#00694d"),
+    "not yet": ("✗", "#9c3d00"),
+    "not attempted": ("○", "#444444"),
+}
+NO_CODE = "write your code in the cell above, then run both cells"
+NO_VALUE = "write your answer in the cell above, then run both cells"
 
 
 class NotYet(Exception):
-    """The answer is not right; the message says what is wrong and where to look."""
+    """The answer is not right.
+
+    Args:
+        id: of the misconception; stable, unlike the message.
+        message: what is wrong and where to look.
+    """
+
+    def __init__(self, id: str, message: str):
+        super().__init__(message)
+        self.id = id
 
 
 class NotAttempted(Exception):
@@ -31,27 +48,48 @@ class NotAttempted(Exception):
 
 
 @dataclass(frozen=True)
+class Misconception:
+    """A known way to get an exercise wrong.
+
+    Attributes:
+        id: stable, in kebab case, unique within the exercise.
+        message: what is wrong and where to look.
+        wrong: a function like the exercise's `spec` that makes exactly this mistake.
+    """
+
+    id: str
+    message: str
+    wrong: Callable
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise.
 
     Attributes:
+        id: stable and unique in the kit, "topic.name"; it doesn't depend on the lesson's number.
         title: short.
-        spec: for a function that is asked for, the same done slowly and plainly; else a function without arguments
-            that gives the right value. The check uses nothing else to know what is right.
-        inputs: (seed) -> the arguments of one call, for seeds 0, 1, 2, …; None where no function is asked for.
-        mistakes: message -> a function as `spec` that makes this mistake (for a value: one without arguments).
-        more: more(answer, spec), for what the comparison does not see; raises `NotYet`. With `inputs`, `answer` is the
-            learner's function, guarded, and all comparisons have been passed; without, it is the value.
-        hints: two, the second tells more.
+        spec: for an exercise that asks for a function, the same function written slowly and
+            plainly; otherwise a function without arguments that returns the right value. The check
+            uses nothing else to know what is right.
+        inputs: (seed) -> the arguments of one call, for seeds 0, 1, 2, …; None where the exercise
+            asks for a value.
+        misconceptions: known wrong answers, the first that fits is reported.
+        more: more(answer, spec), for what the comparison does not see; raises `NotYet`. With
+            `inputs`, `answer` is the learner's function in the sandbox (the function itself is its
+            `__wrapped__`), and all comparisons have been passed. Without, it is the value, which
+            `more` may return in a normal form to be compared with the spec's.
+        hints: two, the second says more.
         solution: a function whose source is shown, or the source itself.
         tolerance: relative and absolute, of the comparisons.
-        seconds: that one call may take.
+        seconds: time limit of one call.
     """
 
+    id: str
     title: str
     spec: Callable
     inputs: Callable | None = None
-    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    misconceptions: tuple[Misconception, ...] = ()
     more: Callable | None = None
     hints: tuple[str, str] = ("", "")
     solution: Callable | str = ""
@@ -61,10 +99,17 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: `outcome` is one of `LOOKS`, `message` says why. The last line of a cell shows it."""
+    """The result of a check, shown by the last line of a cell.
+
+    Attributes:
+        outcome: one of `LOOKS`.
+        message: why; empty where the answer is correct.
+        misconception: the id of what is wrong; None where the outcome isn't "not yet".
+    """
 
     outcome: str
     message: str
+    misconception: str | None = None
 
     def __repr__(self) -> str:
         sign, _ = LOOKS[self.outcome]
@@ -72,12 +117,16 @@ class Outcome:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         sign, colour = LOOKS[self.outcome]
-        words = f"<strong>{sign} {self.outcome}</strong>{': ' if self.message else ''}{html.escape(self.message)}"
+        separator = ": " if self.message else ""
+        text = f"<strong>{sign} {self.outcome}</strong>{separator}{html.escape(self.message)}"
         look = f"border-left:6px solid {colour};padding:4px 10px;white-space:pre-wrap"
-        return {"text/html": f'<div role="status" style="{look}">{words}</div>', "text/plain": repr(self)}
+        return {
+            "text/html": f'<div role="status" style="{look}">{text}</div>',
+            "text/plain": repr(self),
+        }
 
 
-class Told:
+class Rendered:
     """A hint or a solution, shown as Markdown."""
 
     def __init__(self, markdown: str):
@@ -94,33 +143,41 @@ class Check:
     """`check(answer)` judges an answer, `hint()` and `solution()` help."""
 
     def __init__(self, exercise: Exercise, name: str = ""):
-        self.exercise, self.name, self._hints = exercise, name, 0
+        self.exercise = exercise
+        self.name = name
         self.last: Outcome | None = None
+        self._hints_shown = 0
 
     def __call__(self, answer) -> Outcome:
         """Judge the answer. Never raises what the learner's code raises.
 
         Raises:
-            AssertionError: under nbgrader, and the answer is not correct. (nbgrader counts a cell that raises as 0.)
+            AssertionError: under nbgrader, and the answer is not correct. (nbgrader counts a cell
+                that raises as 0.)
         """
         self.last = judge(self.exercise, answer)
         if os.environ.get("NBGRADER_EXECUTION") and self.last.outcome != "correct":
             raise AssertionError(repr(self.last))
         return self.last
 
-    def hint(self) -> Told:
+    def hint(self) -> Rendered:
         """The first hint; called again, the second."""
-        self._hints = min(self._hints + 1, 2)
-        last = f" (The last one. `check.{self.name}.solution()` shows one way.)" if self._hints == 2 else ""
-        return Told(f"**Hint {self._hints} of 2.** {self.exercise.hints[self._hints - 1]}{last}")
+        self._hints_shown = min(self._hints_shown + 1, 2)
+        hint = f"**Hint {self._hints_shown} of 2.** {self.exercise.hints[self._hints_shown - 1]}"
+        if self._hints_shown == 2:
+            hint += f" (The last one. `check.{self.name}.solution()` shows one way.)"
+        return Rendered(hint)
 
-    def solution(self) -> Told:
+    def solution(self) -> Rendered:
         """One way to do it. Another may be as good."""
-        return Told(f"```python\n{source_of(self.exercise.solution).strip()}\n```")
+        return Rendered(f"```python\n{source_of(self.exercise.solution).strip()}\n```")
 
 
 class Lesson:
-    """The checks of a lesson, `check.q1`, `check.q2` and so on; shown at the end of a cell, how far you are."""
+    """The checks of a lesson: `check.q1`, `check.q2` and so on.
+
+    Shown at the end of a cell, it says which exercises are done.
+    """
 
     def __init__(self, **exercises: Exercise):
         self.checks = {name: Check(exercise, name) for name, exercise in exercises.items()}
@@ -129,14 +186,19 @@ class Lesson:
         if name.startswith("_") or name == "checks":
             raise AttributeError(name)
         if name not in self.checks:
-            raise AttributeError(f"there is no exercise {name!r}; expected one of {', '.join(self.checks)}")
+            raise AttributeError(
+                f"there is no exercise {name!r}; expected one of {', '.join(self.checks)}"
+            )
         return self.checks[name]
 
     def __dir__(self):
         return [*self.checks, "checks"]
 
     def __repr__(self) -> str:
-        lines = [f"{name} {one.exercise.title}: {one.last or 'not checked yet'}" for name, one in self.checks.items()]
+        lines = [
+            f"{name} {check.exercise.title}: {check.last or 'not checked yet'}"
+            for name, check in self.checks.items()
+        ]
         return "\n".join(lines)
 
 
@@ -147,83 +209,112 @@ def judge(exercise: Exercise, answer) -> Outcome:
             _judge_value(exercise, answer)
         else:
             _judge_function(exercise, answer)
-    except NotAttempted as nothing:
-        return Outcome("not attempted", str(nothing))
+    except NotAttempted as reason:
+        return Outcome("not attempted", str(reason))
     except (NotYet, sandbox.LearnersError) as reason:
-        return Outcome("not yet", str(reason))
+        return Outcome("not yet", str(reason), reason.id)
     return Outcome("correct", "")
 
 
 def _judge_value(exercise: Exercise, answer) -> None:
     if blank(answer):
-        raise NotAttempted("write your answer in the cell above, then run both cells")
+        raise NotAttempted(NO_VALUE)
     if exercise.more:
-        exercise.more(answer, exercise.spec)
-    if exercise.mistakes or not exercise.more:
-        expected = exercise.spec()
-        if not same(answer, expected, exercise.tolerance):
-            for message, wrong in exercise.mistakes.items():
-                if same(answer, wrong(), exercise.tolerance):
-                    raise NotYet(message)
-            raise NotYet(explain(answer, None, exercise.tolerance))  # and not what is right
+        normal_form = exercise.more(answer, exercise.spec)
+        if not exercise.misconceptions:
+            return
+        answer = answer if normal_form is None else normal_form
+    if not same(answer, exercise.spec(), exercise.tolerance):
+        for misconception in exercise.misconceptions:
+            if same(answer, misconception.wrong(), exercise.tolerance):
+                raise NotYet(misconception.id, misconception.message)
+        raise NotYet("wrong-value", "not the right answer yet: look again")  # not what is right
 
 
 def _judge_function(exercise: Exercise, answer) -> None:
     if blank(answer) or is_stub(answer):
-        raise NotAttempted("write your code in the cell above, then run both cells")
+        raise NotAttempted(NO_CODE)
     if not callable(answer):
-        raise NotYet(f"expected the function itself, found {type(answer).__name__} {answer!r:.60}")
+        raise NotYet(
+            "not-a-function",
+            f"expected the function itself, found {type(answer).__name__} {answer!r:.60}",
+        )
     draws = [exercise.inputs(seed) for seed in range(DRAWS)]
-    found, expected = [], []
+    results, expected = [], []
     for args in draws:
-        found.append(_one(answer, args, exercise))
+        results.append(_call(answer, args, exercise))
         expected.append(exercise.spec(*copy.deepcopy(args)))
-    wrong = [i for i in range(DRAWS) if not same(found[i], expected[i], exercise.tolerance)]
+    wrong = [i for i in range(DRAWS) if not same(results[i], expected[i], exercise.tolerance)]
     if wrong:
-        for message, mistake in exercise.mistakes.items():
-            theirs = (mistake(*copy.deepcopy(args)) for args in draws)
-            if all(same(f, t, exercise.tolerance) for f, t in zip(found, theirs, strict=True)):
-                raise NotYet(message)
+        for misconception in exercise.misconceptions:
+            if _makes(misconception, draws, results, exercise.tolerance):
+                raise NotYet(misconception.id, misconception.message)
         first = wrong[0]
-        some = f"right on {DRAWS - len(wrong)} of {DRAWS} random inputs, wrong on the others; " if wrong[1:] else ""
-        some = some if len(wrong) < DRAWS else ""
-        raise NotYet(some + explain(found[first], expected[first], exercise.tolerance))
+        difference = explain(results[first], expected[first], exercise.tolerance)
+        right = DRAWS - len(wrong)
+        only_some = ""
+        if right and len(wrong) > 1:
+            only_some = f"right on {right} of {DRAWS} random inputs, wrong on the others; "
+        raise NotYet(difference.id, only_some + difference.message)
     if exercise.more:
-        exercise.more(lambda *args: sandbox.call(answer, *args, seconds=exercise.seconds), exercise.spec)
+
+        @functools.wraps(answer)
+        def in_sandbox(*args):
+            return sandbox.call(answer, *args, seconds=exercise.seconds)
+
+        exercise.more(in_sandbox, exercise.spec)
 
 
-def _one(answer, args: tuple, exercise: Exercise):
+def _makes(misconception: Misconception, draws: list, results: list, tolerance: float) -> bool:
+    """Whether the results are those of the misconception on every input."""
+    return all(
+        same(result, misconception.wrong(*copy.deepcopy(args)), tolerance)
+        for args, result in zip(draws, results, strict=True)
+    )
+
+
+def _call(answer, args: tuple, exercise: Exercise):
     """The answer's result on a copy of the arguments."""
     given = copy.deepcopy(args)
     try:
-        found = sandbox.call(answer, *given, seconds=exercise.seconds)
+        result = sandbox.call(answer, *given, seconds=exercise.seconds)
     except sandbox.LearnersError as error:
         if "NotImplementedError" in str(error):
-            raise NotAttempted("write your code in the cell above, then run both cells") from None
+            raise NotAttempted(NO_CODE) from None
         raise
     if not same(given, args, 0.0):
-        raise NotYet("your function changes what it is given: work on a copy, or compute something new")
-    return found
+        raise NotYet(
+            "changes-its-arguments",
+            "your function changes its arguments: work on a copy, or compute something new",
+        )
+    return result
 
 
 def blank(value) -> bool:
-    """Whether nothing has been filled in: None, ..., "", "?", or a container with nothing but these."""
+    """Whether nothing has been filled in.
+
+    Blank are None, ..., "", "?", and a container that holds nothing else.
+    """
     if isinstance(value, dict):
         return all(map(blank, value.values()))
     if isinstance(value, list | tuple | set):
         return all(map(blank, value))
-    return value is None or isinstance(value, EllipsisType) or (isinstance(value, str) and value.strip() in ("", "?"))
+    if isinstance(value, str):
+        return value.strip() in ("", "?")
+    return value is None or isinstance(value, EllipsisType)
 
 
 def is_stub(function) -> bool:
-    """Whether a function still has the line `...` that stands for the learner's code, and returns nothing."""
+    """Whether a function still has the stub's line `...` and no `return`."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         body = tree.body[0].body
     except (OSError, TypeError, SyntaxError, IndentationError, AttributeError, IndexError):
         return False
-    waits = any(isinstance(line, ast.Expr) and getattr(line.value, "value", None) is ... for line in body)
-    return waits and not any(isinstance(node, ast.Return) for node in ast.walk(tree))
+    has_placeholder = any(
+        isinstance(line, ast.Expr) and getattr(line.value, "value", None) is ... for line in body
+    )
+    return has_placeholder and not any(isinstance(node, ast.Return) for node in ast.walk(tree))
 
 
 def source_of(solution: Callable | str) -> str:

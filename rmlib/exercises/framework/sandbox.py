@@ -1,4 +1,4 @@
-"""Calls a learner's function and comes back, whatever it raises, however long it runs, however much memory it takes."""
+"""Calls a learner's function and returns, whatever it raises and however long it runs."""
 
 import contextlib
 import contextvars
@@ -12,41 +12,56 @@ from collections.abc import Callable
 
 import psutil
 
-SECONDS, MEGABYTES = 10.0, 2000
-GRACE = 5.0  # seconds that code may take to stop, once it is told to
-LOOK = 0.02  # seconds between two looks at the clock and the memory
+SECONDS = 10.0
+MEGABYTES = 2000
+GRACE = 5.0  # seconds that code may take to stop after it was interrupted
+POLL = 0.02  # seconds between two looks at the clock and the memory
 OUT_OF_MEMORY = ("allocate", "out of memory")
 
 
 class LearnersError(Exception):
-    """What went wrong in a learner's code, in one sentence that names the line."""
+    """What went wrong in a learner's code, in one sentence that names the line.
+
+    Args:
+        id: "raises", "too-slow" or "too-much-memory".
+        message: the sentence.
+    """
+
+    def __init__(self, id: str, message: str):
+        super().__init__(message)
+        self.id = id
 
 
 class TimeUp(BaseException):
-    """Raised inside the learner's code; not an Exception, so that `except Exception` does not catch it."""
+    """Raised inside code that runs too long.
+
+    Not an Exception, so that `except Exception` does not catch it.
+    """
 
 
-class TooMuch(BaseException):
-    """The same, where it takes too much memory."""
+class TooMuchMemory(BaseException):
+    """Raised inside code that takes too much memory."""
 
 
 def call(function: Callable, *args, seconds: float = SECONDS, megabytes: int = MEGABYTES):
-    """function(*args), on a thread of its own that is stopped when it takes too much.
+    """function(*args), on a thread of its own that is stopped when it exceeds a limit.
 
     Args:
-        seconds: of computing that it may take; three times as many by the clock, since a machine may be busy.
-        megabytes: that it may add to the memory of this process.
+        seconds: limit on the computing time; three times as many by the clock, since a machine may
+            be busy.
+        megabytes: limit on the memory that the call may add to this process.
 
     Raises:
         LearnersError: it raised something, ran too long, or took too much memory.
     """
-    done, box = threading.Event(), {}
+    done = threading.Event()
+    result = {}
 
     def work():
         try:
-            box["value"] = function(*args)
-        except BaseException as error:  # all of it is the learner's, SystemExit and KeyboardInterrupt too
-            box["error"] = error
+            result["value"] = function(*args)
+        except BaseException as error:  # the learner's SystemExit and KeyboardInterrupt as well
+            result["error"] = error
         finally:
             done.set()
 
@@ -55,49 +70,58 @@ def call(function: Callable, *args, seconds: float = SECONDS, megabytes: int = M
     with _address_space(megabytes):
         thread.start()
         stopped, frames = _watch(thread, done, seconds, megabytes)
-    error = box.get("error")
-    if error is None and "value" in box and stopped is None:
-        return box["value"]
+    error = result.get("error")
+    if error is None and "value" in result and stopped is None:
+        return result["value"]
     frames = frames or traceback.extract_tb(error.__traceback__ if error else None)
-    words = _told(function, error, stopped, frames, seconds, megabytes)
+    failure = _explain(error, stopped, _where(function, frames), seconds, megabytes)
     if not done.is_set():
-        words += " It does not stop when it is told to, and goes on in the background: restart the kernel."
-    raise LearnersError(words) from None
+        message = f"{failure} It does not stop and keeps running: restart the kernel."
+        failure = LearnersError(failure.id, message)
+    raise failure from None
 
 
-def _watch(thread: threading.Thread, done: threading.Event, seconds: float, megabytes: int) -> tuple:
-    """Wait for the end; (None, None), or why it was stopped, and the lines of code it was in."""
-    me, begin, stopped, frames = psutil.Process(), time.monotonic(), None, None
-    before = me.memory_info().rss
-    while not done.wait(LOOK):
+def _watch(
+    thread: threading.Thread, done: threading.Event, seconds: float, megabytes: int
+) -> tuple:
+    """Wait for the end; (None, None), or why it was stopped and the frames it was in."""
+    process = psutil.Process()
+    begin = time.monotonic()
+    memory_before = process.memory_info().rss
+    stopped = frames = stopped_at = None
+    while not done.wait(POLL):
         clock = time.monotonic() - begin
-        if stopped is None and clock > seconds and (clock > 3 * seconds or _computed(me, thread) > seconds):
-            stopped, told = TimeUp, clock
-        elif stopped is None and me.memory_info().rss - before > megabytes * 1e6:
-            stopped, told = TooMuch, clock
-        if stopped and frames is None:
+        if stopped is None:
+            if clock > seconds and (clock > 3 * seconds or _computed(process, thread) > seconds):
+                stopped = TimeUp
+            elif process.memory_info().rss - memory_before > megabytes * 1e6:
+                stopped = TooMuchMemory
+            if stopped is None:
+                continue
+            stopped_at = clock
             frame = sys._current_frames().get(thread.ident)
             frames = traceback.extract_stack(frame) if frame else []
-        if stopped:
-            _raise_in(thread, stopped)  # again and again: code that catches everything gets the next one
-        if stopped and clock > told + GRACE:  # it sleeps or computes where nothing can be raised: let it go
+        _raise_in(thread, stopped)  # repeatedly: code that catches everything gets the next one
+        if clock > stopped_at + GRACE:  # it sleeps or computes where nothing can be raised
             break
     return stopped, frames
 
 
-def _computed(me: psutil.Process, thread: threading.Thread) -> float:
-    """Seconds that the thread has computed."""
-    return sum(one.user_time + one.system_time for one in me.threads() if one.id == thread.native_id)
+def _computed(process: psutil.Process, thread: threading.Thread) -> float:
+    """Seconds of computing time of the thread."""
+    return sum(
+        one.user_time + one.system_time for one in process.threads() if one.id == thread.native_id
+    )
 
 
 def _raise_in(thread: threading.Thread, kind: type) -> None:
-    """Python's own way to raise an exception in another thread; it comes at the next line of Python there."""
+    """Raise an exception in another thread; it arrives at the next line of Python there."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(kind))
 
 
 @contextlib.contextmanager
 def _address_space(megabytes: int):
-    """On Linux, refuse memory beyond this at once, before it is used; elsewhere the watch has to see it."""
+    """On Linux, refuse memory beyond the limit before it is used; elsewhere, rely on `_watch`."""
     if not sys.platform.startswith("linux"):
         yield
         return
@@ -114,21 +138,28 @@ def _address_space(megabytes: int):
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _told(function, error, stopped, frames, seconds, megabytes) -> str:
-    where = _where(function, frames)
+def _explain(error, stopped, where: str, seconds: float, megabytes: int) -> LearnersError:
+    """What to raise for an error or a stop."""
     if stopped is TimeUp:
-        return f"your code was stopped after {seconds:g} seconds{where}: a loop that never ends?"
-    if stopped is TooMuch or isinstance(error, MemoryError) or any(word in str(error) for word in OUT_OF_MEMORY):
-        return f"your code was stopped: it asks for more than {megabytes:,} MB of memory{where}"
-    name = type(error).__name__
-    return f"your code ends in {name}{': ' if str(error) else ''}{str(error).strip()}{where}"
+        message = f"your code was stopped after {seconds:g} seconds{where}: an endless loop?"
+        return LearnersError("too-slow", message)
+    out_of_memory = isinstance(error, MemoryError) or any(
+        word in str(error) for word in OUT_OF_MEMORY
+    )
+    if stopped is TooMuchMemory or out_of_memory:
+        message = f"your code was stopped: it needs more than {megabytes:,} MB of memory{where}"
+        return LearnersError("too-much-memory", message)
+    detail = f": {str(error).strip()}" if str(error) else ""
+    return LearnersError("raises", f"your code ends in {type(error).__name__}{detail}{where}")
 
 
 def _where(function, frames) -> str:
-    """The last line of the learner's own code among these."""
-    own = getattr(getattr(function, "__code__", None), "co_filename", None)
-    mine = [frame for frame in frames if frame.filename == own] or [f for f in frames if "rmlib" not in f.filename]
-    if not mine:
+    """The last line of the learner's own code among these frames."""
+    own_file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    own = [frame for frame in frames if frame.filename == own_file]
+    if not own:
+        own = [frame for frame in frames if "rmlib" not in frame.filename]
+    if not own:
         return ""
-    line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip()
-    return f" (line {mine[-1].lineno}{': ' if line else ''}{line})"
+    line = linecache.getline(own[-1].filename, own[-1].lineno).strip()
+    return f" (line {own[-1].lineno}{': ' if line else ''}{line})"

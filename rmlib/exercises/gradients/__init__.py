@@ -1,1 +1,1 @@
-"""Exercises of lesson 02: gradients three ways."""
+"""Exercises on gradients three ways."""

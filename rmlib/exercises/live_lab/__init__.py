@@ -1,1 +1,1 @@
-"""Exercises of lesson 05: the live lab."""
+"""Exercises of the live lab."""

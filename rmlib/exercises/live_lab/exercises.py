@@ -1,9 +1,9 @@
-"""The checks of lesson 05, the live lab. Exercise 4 is in `fair05`, the questions are in `questions05`."""
+"""The exercises of the live lab: the active α, a schedule, the α that breaks, a fair comparison."""
 
 import math
 import random
 
-from rmlib.exercises.framework.exercise import Exercise, Lesson, NotYet
+from rmlib.exercises.framework.exercise import Exercise, Lesson, Misconception, NotYet
 from rmlib.exercises.framework.sandbox import LearnersError
 
 from .fair_comparison import FAIR_PAIRS
@@ -14,121 +14,167 @@ __all__ = ["QUESTIONS", "check"]
 STOPS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, math.inf)  # of the slider, above 0
 
 
-# Exercise 1: what was in force? ---------------------------------------------------------------------------------------
+# --- The active α ---------------------------------------------------------------------------------
 
 
-def in_force(moves, tick, start):
+def active(moves, step_index, start):
     alpha = start
     for move in moves:
-        if move["control"] == "alpha" and move["tick"] <= tick:
+        if move["control"] == "alpha" and move["step_index"] <= step_index:
             alpha = move["value"]
     return alpha
 
 
-def _backwards(moves, tick, start):
-    """From the tick back to the beginning: the last alpha that was set at the first tick that has one."""
-    for now in range(tick, -1, -1):
-        set_here = [move["value"] for move in moves if move["tick"] == now and move["control"] == "alpha"]
-        if set_here:
-            return set_here[-1]
+def active_backwards(moves, step_index, start):
+    """Search the steps backwards: the last alpha that was set at the first step that has one."""
+    for step in range(step_index, -1, -1):
+        values = [
+            move["value"]
+            for move in moves
+            if move["step_index"] == step and move["control"] == "alpha"
+        ]
+        if values:
+            return values[-1]
     return start
 
 
-def _a_log(seed):
-    """A log of up to nine moves, often two before one step; the first two are empty or begin late."""
+def _log_of_moves(seed):
+    """A log of up to nine moves, often two before one step; the first is empty, the second late."""
     draw = random.Random(seed)
-    ticks = sorted(draw.randrange(8) for _ in range(0 if seed == 0 else 4 + seed % 6))
-    ticks = [tick + 5 for tick in ticks] if seed == 1 else ticks
-    values = {"alpha": STOPS + (0.0, 0.0, 0.0), "reward": ("gce", "soft_f1"), "lr_factor": (0.5, 2.0)}
+    steps = sorted(draw.randrange(8) for _ in range(0 if seed == 0 else 4 + seed % 6))
+    if seed == 1:
+        steps = [step + 5 for step in steps]
+    values = {
+        "alpha": STOPS + (0.0, 0.0, 0.0),
+        "reward": ("gce", "soft_f1"),
+        "lr_factor": (0.5, 2.0),
+    }
     moves = []
-    for tick in ticks:
+    for step in steps:
         control = draw.choice(["alpha", "alpha", "alpha", "reward", "lr_factor"])
-        moves.append({"tick": tick, "control": control, "value": draw.choice(values[control])})
+        value = draw.choice(values[control])
+        moves.append({"step_index": step, "control": control, "value": value})
     return moves, draw.randrange(2, 9), draw.choice([0.25, 5.0])
 
 
-def _only(moves, **wanted):
-    return [move for move in moves if all(move[key] == value for key, value in wanted.items())]
+def _alphas_until(moves, step_index):
+    """The moves of alpha that count at a step."""
+    return [m for m in moves if m["control"] == "alpha" and m["step_index"] <= step_index]
 
 
-def _any_control(moves, tick, start):
-    return in_force([move | {"control": "alpha"} for move in moves], tick, start)
+def _any_control(moves, step_index, start):
+    return active([move | {"control": "alpha"} for move in moves], step_index, start)
 
 
-def _first_move(moves, tick, start):
-    return next((move["value"] for move in _only(moves, control="alpha") if move["tick"] <= tick), start)
+def _first_move(moves, step_index, start):
+    counting = _alphas_until(moves, step_index)
+    return counting[0]["value"] if counting else start
 
 
-def _exact_tick(moves, tick, start):
-    return in_force(_only(moves, tick=tick), tick, start)
+def _exact_step(moves, step_index, start):
+    return active([m for m in moves if m["step_index"] == step_index], step_index, start)
 
 
-def _newest_move(moves, tick, start):
-    newest = [move for move in moves if move["tick"] <= tick][-1:]
-    return in_force(newest, tick, start)
+def _newest_move(moves, step_index, start):
+    newest = [move for move in moves if move["step_index"] <= step_index][-1:]
+    return active(newest, step_index, start)
 
 
-def _first_of_a_tick(moves, tick, start):
-    seen = [move for move in _only(moves, control="alpha") if move["tick"] <= tick]
-    return max(seen, key=lambda move: move["tick"])["value"] if seen else start
+def _first_of_a_step(moves, step_index, start):
+    counting = _alphas_until(moves, step_index)
+    return max(counting, key=lambda move: move["step_index"])["value"] if counting else start
 
 
-WHAT_WAS_IN_FORCE = Exercise(
-    title="what was in force?",
-    spec=_backwards,
-    inputs=_a_log,
-    mistakes={
-        "one step late: a move with tick 5 came into force before step 5, so at tick 5 it counts already": (
-            lambda moves, tick, start: in_force(moves, tick - 1, start)
+ACTIVE_ALPHA = Exercise(
+    id="live_lab.active_alpha",
+    title="which α was active?",
+    spec=active_backwards,
+    inputs=_log_of_moves,
+    misconceptions=(
+        Misconception(
+            "one-step-late",
+            "one step late: a move with step_index 5 takes effect before step 5, so it counts at "
+            "step 5 already",
+            lambda moves, step_index, start: active(moves, step_index - 1, start),
         ),
-        "it returns values of other controls too, such as the name of a reward: look at the control of each move": (
-            _any_control
+        Misconception(
+            "other-controls",
+            "it returns values of other controls too, such as the name of a reward: look at the "
+            "control of each move",
+            _any_control,
         ),
-        "it returns the first move of alpha that counts; a later one replaces it": _first_move,
-        "it does not look at the tick: a move that comes later is not in force yet": (
-            lambda moves, tick, start: in_force(moves, math.inf, start)
+        Misconception(
+            "first-move",
+            "it returns the first move of alpha that counts; a later one replaces it",
+            _first_move,
         ),
-        "it finds a move only at exactly this tick; a value stays in force until the next move": _exact_tick,
-        "it looks at the newest move alone; when that one moved another control, alpha was set by an older one": (
-            _newest_move
+        Misconception(
+            "ignores-the-step",
+            "it ignores step_index: a move that comes later is not active yet",
+            lambda moves, step_index, start: active(moves, math.inf, start),
         ),
-        "where two moves of alpha have the same tick it takes the first; the one that stands later in the log wins": (
-            _first_of_a_tick
+        Misconception(
+            "exact-step",
+            "it finds a move only at exactly this step; a value stays active until the next move",
+            _exact_step,
         ),
-        "right but where alpha was moved to 0: 0 is a value like any other, but `if alpha` and `or` take it for "
-        "nothing": (lambda moves, tick, start: in_force(moves, tick, start) or start),
-        "before the first move it returns 0; there alpha is still `start`": (
-            lambda moves, tick, start: in_force(moves, tick, 0.0)
+        Misconception(
+            "newest-move",
+            "it looks at the newest move alone; when that one moved another control, alpha was set "
+            "by an older one",
+            _newest_move,
         ),
-    },
-    hints=(
-        "Begin with `alpha = start`, walk through the moves in their order, and let each one that counts overwrite it.",
-        'A move counts if its control is `"alpha"` and its tick is not after the one asked for.',
+        Misconception(
+            "first-of-a-step",
+            "where two moves of alpha have the same step_index it takes the first; the later one "
+            "in the log wins",
+            _first_of_a_step,
+        ),
+        Misconception(
+            "zero-as-false",
+            "right except where alpha was moved to 0: 0 is a value like any other, but `if alpha` "
+            "and `or` treat it as false",
+            lambda moves, step_index, start: active(moves, step_index, start) or start,
+        ),
+        Misconception(
+            "starts-at-0",
+            "before the first move it returns 0; there alpha is still `start`",
+            lambda moves, step_index, start: active(moves, step_index, 0.0),
+        ),
     ),
-    solution=in_force,
+    hints=(
+        "Begin with `alpha = start`, walk through the moves in their order, and let each one that "
+        "counts overwrite it.",
+        'A move counts if its control is `"alpha"` and its step_index is not after the one in '
+        "question.",
+    ),
+    solution=active,
 )
 
 
-# Exercise 2: write a schedule -----------------------------------------------------------------------------------------
+# --- A schedule -----------------------------------------------------------------------------------
 
 
 def schedule(step, switch=8, first=math.inf, then=0.0):
     return first if step < switch else then
 
 
-def _step_by_step(step, switch, first, then):
-    """The whole plan written out, then looked up."""
+def schedule_as_a_list(step, switch, first, then):
+    """Look the step up in the whole plan."""
     plan = [first for _ in range(switch)]
     while len(plan) <= step:
         plan.append(then)
     return plan[step]
 
 
-def _a_step(seed):
-    """Around the switch, and a switch at 0."""
+def _schedule_inputs(seed):
+    """Steps around the switch, and a switch at 0."""
     draw = random.Random(seed)
     switch = 0 if seed == 0 else draw.randint(3, 6)
-    step = (5, switch, switch - 1, 0, switch + 1, switch - 2, 9 * switch)[seed] if seed < 7 else draw.randrange(40)
+    if seed < 7:
+        step = (5, switch, switch - 1, 0, switch + 1, switch - 2, 9 * switch)[seed]
+    else:
+        step = draw.randrange(40)
     return step, switch, (math.inf, 5.0, 2.0)[seed % 3], draw.choice([0.5, 0.25])
 
 
@@ -137,57 +183,83 @@ def _ramp(step, switch, first, then):
     return then if share == 1.0 else first + share * (then - first)
 
 
-def _values_left_out(answer, spec) -> None:
+def _defaults(answer, spec) -> None:
+    """Call the schedule with its first argument alone."""
     try:
-        found = [answer(step) for step in (0, 7, 8, 20)]
+        values = [answer(step) for step in (0, 7, 8, 20)]
     except LearnersError as error:
-        raise NotYet(f"right when all four values are given; `schedule(0)` with the others left out: {error}") from None
-    if found != [spec(step, 8, math.inf, 0.0) for step in (0, 7, 8, 20)]:
         raise NotYet(
-            "right when all four values are given, wrong when three are left out: keep switch=8, first=math.inf and "
-            "then=0.0 in the line with `def`"
+            "no-defaults",
+            f"right with all four arguments; `schedule(0)`, without the last three: {error}",
+        ) from None
+    if values != [spec(step, 8, math.inf, 0.0) for step in (0, 7, 8, 20)]:
+        raise NotYet(
+            "other-defaults",
+            "right with all four arguments, wrong without the last three: keep switch=8, "
+            "first=math.inf and then=0.0 in the line with `def`",
         )
 
 
-WRITE_A_SCHEDULE = Exercise(
+ALPHA_SCHEDULE = Exercise(
+    id="live_lab.alpha_schedule",
     title="write a schedule",
-    spec=_step_by_step,
-    inputs=_a_step,
-    mistakes={
-        "one step too many has `first`: with switch = 3 the first three steps are 0, 1 and 2": (
-            lambda step, switch, first, then: first if step <= switch else then
+    spec=schedule_as_a_list,
+    inputs=_schedule_inputs,
+    misconceptions=(
+        Misconception(
+            "one-step-too-many",
+            "one step too many has `first`: with switch = 3 the first three steps are 0, 1 and 2",
+            lambda step, switch, first, then: first if step <= switch else then,
         ),
-        "one step too few has `first`: steps count from 0, so the first three are 0, 1 and 2": (
-            lambda step, switch, first, then: first if step < switch - 1 else then
+        Misconception(
+            "one-step-too-few",
+            "one step too few has `first`: steps count from 0, so the first three are 0, 1 and 2",
+            lambda step, switch, first, then: first if step < switch - 1 else then,
         ),
-        "the wrong way round: `first` comes first": (
-            lambda step, switch, first, then: then if step < switch else first
+        Misconception(
+            "reversed",
+            "reversed: `first` comes first",
+            lambda step, switch, first, then: then if step < switch else first,
         ),
-        "only one step is right: `then` holds for every step after the switch, `first` for every step before it": (
-            lambda step, switch, first, then: then if step == switch else first
+        Misconception(
+            "one-step-of-then",
+            "only one step is right: `then` holds for every step after the switch, `first` for "
+            "every step before it",
+            lambda step, switch, first, then: then if step == switch else first,
         ),
-        "only step 0 has `first`; it is asked for the first `switch` steps": (
-            lambda step, switch, first, then: first if step == 0 and switch else then
+        Misconception(
+            "one-step-of-first",
+            "only step 0 has `first`; the first `switch` steps should have it",
+            lambda step, switch, first, then: first if step == 0 and switch else then,
         ),
-        "`first` comes back later: after the switch it is `then` for good": (
-            lambda step, switch, first, then: first if switch and step // switch % 2 == 0 else then
+        Misconception(
+            "alternates",
+            "`first` comes back later: after the switch it is `then` for good",
+            lambda step, switch, first, then: first if switch and step // switch % 2 == 0 else then,
         ),
-        "it always switches at step 8 to 0: use the values that it is given": (
-            lambda step, switch, first, then: math.inf if step < 8 else 0.0
+        Misconception(
+            "ignores-its-arguments",
+            "it always switches at step 8 to 0: use the arguments",
+            lambda step, switch, first, then: math.inf if step < 8 else 0.0,
         ),
-        "it goes from `first` to `then` little by little; asked for is a jump": _ramp,
-    },
-    more=_values_left_out,
+        Misconception(
+            "ramp",
+            "it goes from `first` to `then` gradually; the exercise asks for a jump",
+            _ramp,
+        ),
+    ),
+    more=_defaults,
     hints=(
-        "One `if` is enough. Which comparison of `step` with `switch` is true exactly `switch` times, when steps count "
-        "from 0?",
-        "`step < switch` is true for the steps 0 to `switch - 1`. Return `first` there, and `then` everywhere else.",
+        "One `if` is enough. Which comparison of `step` with `switch` is true exactly `switch` "
+        "times, when steps count from 0?",
+        "`step < switch` is true for the steps 0 to `switch - 1`. Return `first` there, and `then` "
+        "everywhere else.",
     ),
     solution=schedule,
 )
 
 
-# Exercise 3: the alpha that breaks the training -----------------------------------------------------------------------
+# --- The α that breaks the training ---------------------------------------------------------------
 
 
 def breaking(reached):
@@ -195,17 +267,20 @@ def breaking(reached):
     return min(broken, default=None)
 
 
-def _from_below(reached):
-    """Up through the stops, until one is broken."""
+def breaking_from_below(reached):
+    """Try every α in increasing order, until one is broken."""
     for alpha in sorted(reached):
         if 2 * reached[alpha] < reached[0.0]:
             return alpha
     return None
 
 
-def _a_table(seed):
-    """F1 by alpha, not in the order of alpha. Most go up and down; the last five: everything breaks, exactly half is
-    reached, nothing breaks, nothing is learnt, there is one entry."""
+def _f1_by_alpha(seed):
+    """F1 by α, not in the order of α.
+
+    Most go up and down; the last five: everything breaks, exactly half is reached, nothing breaks,
+    nothing is learnt, there is one entry.
+    """
     draw = random.Random(seed)
     start = 0.0 if seed == 10 else draw.choice([0.375, 0.5, 0.625, 0.75])
     share = {7: (0.0, 0.4), 8: (0.5, 0.5), 9: (0.6, 1.2)}.get(seed, (0.0, 1.4))
@@ -220,8 +295,8 @@ def _broken(reached, limit=None):
 
 
 def _one_before(reached):
-    found = breaking(reached)
-    return None if found is None else max(alpha for alpha in reached if alpha < found)
+    alpha = breaking(reached)
+    return None if alpha is None else max(other for other in reached if other < alpha)
 
 
 def _all_above_too(reached):
@@ -229,67 +304,112 @@ def _all_above_too(reached):
     return min(ends, default=None)
 
 
-def _a_fall(reached):
+def _fall_from_the_one_before(reached):
     alphas = sorted(reached)
     falls = (b for a, b in zip(alphas, alphas[1:], strict=False) if reached[b] < reached[a] / 2)
     return next(falls, None)
 
 
 def _its_f1(reached):
-    found = breaking(reached)
-    return None if found is None else reached[found]
+    alpha = breaking(reached)
+    return None if alpha is None else reached[alpha]
 
 
-BREAKING = Exercise(
+BREAKING_ALPHA = Exercise(
+    id="live_lab.breaking_alpha",
     title="the α that breaks the training",
-    spec=_from_below,
-    inputs=_a_table,
-    mistakes={
-        "it compares with 0.5; half of what? Of the F1 at alpha = 0": (lambda r: min(_broken(r, 0.5), default=None)),
-        "exactly half counts as broken with you; asked for is below half": (
-            lambda r: min((alpha for alpha in r if r[alpha] <= r[0.0] / 2), default=None)
+    spec=breaking_from_below,
+    inputs=_f1_by_alpha,
+    misconceptions=(
+        Misconception(
+            "half-of-1",
+            "it compares with 0.5; half of what? Of the F1 at alpha = 0",
+            lambda r: min(_broken(r, 0.5), default=None),
         ),
-        "it returns the largest alpha that breaks the training; asked for is the smallest": (
-            lambda r: max(_broken(r), default=None)
+        Misconception(
+            "exactly-half-is-broken",
+            "it counts exactly half as broken; broken is what lies below half",
+            lambda r: min((alpha for alpha in r if r[alpha] <= r[0.0] / 2), default=None),
         ),
-        "it returns the first broken one in the order of the dict; that order need not be the order of alpha": (
-            lambda r: next(iter(_broken(r)), None)
+        Misconception(
+            "largest",
+            "it returns the largest alpha that breaks the training; return the smallest",
+            lambda r: max(_broken(r), default=None),
         ),
-        "it returns the alpha with the worst F1; a smaller one may be broken already": (
-            lambda r: min(_broken(r), key=r.get, default=None)
+        Misconception(
+            "order-of-the-dict",
+            "it returns the first broken one in the order of the dict; that need not be the order "
+            "of alpha",
+            lambda r: next(iter(_broken(r)), None),
         ),
-        "it takes the lowest F1 whether it is broken or not; compare with the F1 at alpha = 0": (
-            lambda r: min(r, key=r.get)
+        Misconception(
+            "worst-broken",
+            "it returns the alpha with the worst F1; a smaller one may be broken already",
+            lambda r: min(_broken(r), key=r.get, default=None),
         ),
-        "below the F1 at alpha = 0 is not broken yet; below half of it is": (
-            lambda r: min(_broken(r, r[0.0]), default=None)
+        Misconception(
+            "worst",
+            "it returns the lowest F1 whether it is broken or not; compare with the F1 at "
+            "alpha = 0",
+            lambda r: min(r, key=r.get),
         ),
-        "it compares with half of the best F1; the one to compare with is that at alpha = 0": (
-            lambda r: min(_broken(r, max(r.values()) / 2), default=None)
+        Misconception(
+            "below-alpha-0",
+            "below the F1 at alpha = 0 is not broken yet; below half of it is",
+            lambda r: min(_broken(r, r[0.0]), default=None),
         ),
-        "it compares each alpha with the one before it; compare each with alpha = 0": _a_fall,
-        "it returns the last alpha that still works; asked for is the first that does not": _one_before,
-        "it returns the largest alpha that still works; asked for is the smallest that does not": (
-            lambda r: max(a for a in r if r[a] >= r[0.0] / 2)
+        Misconception(
+            "half-of-the-best",
+            "it compares with half of the best F1; compare with half of the F1 at alpha = 0",
+            lambda r: min(_broken(r, max(r.values()) / 2), default=None),
         ),
-        "it wants every larger alpha to be broken as well; in a noisy table a larger one may get through": (
-            _all_above_too
+        Misconception(
+            "compares-neighbours",
+            "it compares each alpha with the one before it; compare each with alpha = 0",
+            _fall_from_the_one_before,
         ),
-        "it returns an F1; asked for is the alpha that belongs to it": _its_f1,
-        "where nothing breaks it returns 0; alpha = 0 is what the others are compared with: return None there": (
-            lambda r: min(_broken(r), default=0.0)
+        Misconception(
+            "last-before-it",
+            "it returns the last alpha before the first that breaks; return the one that breaks",
+            _one_before,
         ),
-        "where nothing breaks it returns infinity, but infinity is an alpha, the reward alone: return None there": (
-            lambda r: min(_broken(r), default=math.inf)
+        Misconception(
+            "largest-that-works",
+            "it returns the largest alpha that still works; return the smallest that does not",
+            lambda r: max(a for a in r if r[a] >= r[0.0] / 2),
         ),
-    },
+        Misconception(
+            "all-larger-ones-too",
+            "it wants every larger alpha to be broken as well; in a noisy table a larger one may "
+            "get through",
+            _all_above_too,
+        ),
+        Misconception(
+            "its-f1",
+            "it returns an F1; return the alpha that belongs to it",
+            _its_f1,
+        ),
+        Misconception(
+            "0-for-none",
+            "where nothing breaks it returns 0; alpha = 0 is what the others are compared with: "
+            "return None there",
+            lambda r: min(_broken(r), default=0.0),
+        ),
+        Misconception(
+            "infinity-for-none",
+            "where nothing breaks it returns infinity, but infinity is an alpha, the reward alone: "
+            "return None there",
+            lambda r: min(_broken(r), default=math.inf),
+        ),
+    ),
     hints=(
-        "Two steps: first collect every α whose F1 is below half of `reached[0.0]`, then choose one of them.",
-        "`for alpha, f1 in reached.items()` gives you both. `min` of what you collect is the smallest α; of an empty "
-        "list it is an error, unless you give it a `default`.",
+        "Two steps: first collect every α whose F1 is below half of `reached[0.0]`, then choose "
+        "one of them.",
+        "`for alpha, f1 in reached.items()` gives you both. `min` of what you collect is the "
+        "smallest α; of an empty list it is an error, unless you give it a `default`.",
     ),
     solution=breaking,
 )
 
 
-check = Lesson(q1=WHAT_WAS_IN_FORCE, q2=WRITE_A_SCHEDULE, q3=BREAKING, q4=FAIR_PAIRS)
+check = Lesson(q1=ACTIVE_ALPHA, q2=ALPHA_SCHEDULE, q3=BREAKING_ALPHA, q4=FAIR_PAIRS)

@@ -1,13 +1,13 @@
-"""Exercise 4 of lesson 05: which branches of a training may be compared, if the question is what α did?"""
+"""The exercise on which branches of a training may be compared to see what α did."""
 
 import math
 import random
 from itertools import combinations
 
-from rmlib.exercises.framework.exercise import Exercise
+from rmlib.exercises.framework.exercise import Exercise, Misconception
 
-OTHER = {"seed": (0, 1), "snapshot": ("start", "warm"), "moved": (0, 10), "steps": (20, 40)}
-UNFAIR = {  # what a pair is that a careless rule lets through
+CONDITIONS = {"seed": (0, 1), "snapshot": ("start", "warm"), "moved": (0, 10), "steps": (20, 40)}
+UNFAIR = {  # what is wrong with a pair when a rule ignores the key
     "seed": "have different seeds, and so other batches",
     "snapshot": "began from different snapshots, and so with other weights",
     "moved": "were moved at different steps, and so one had the new alpha for longer",
@@ -25,97 +25,149 @@ def fair_pairs(branches):
     return pairs
 
 
-def _one_condition_after_the_other(branches):
-    """Every place against every later one."""
+def fair_pairs_slowly(branches):
+    """Compare every branch with every later one, one condition after the other."""
     pairs = []
     for i in range(len(branches)):
         for j in range(i + 1, len(branches)):
-            same_start = (branches[i]["seed"], branches[i]["snapshot"]) == (
-                branches[j]["seed"],
-                branches[j]["snapshot"],
-            )
-            same_length = branches[i]["steps"] == branches[j]["steps"]
-            same_moment = branches[i]["moved"] == branches[j]["moved"]
-            if same_start and same_length and same_moment and branches[i]["alpha"] != branches[j]["alpha"]:
+            a = branches[i]
+            b = branches[j]
+            same_start = a["seed"] == b["seed"] and a["snapshot"] == b["snapshot"]
+            same_times = a["steps"] == b["steps"] and a["moved"] == b["moved"]
+            if same_start and same_times and a["alpha"] != b["alpha"]:
                 pairs.append((i, j))
     return pairs
 
 
 def _branches(seed):
-    """Six to nine branches, each like the first but for α and at most one thing beside it. The last two: one, none."""
+    """Six to nine branches, each like the first but for α and at most one condition.
+
+    The last two seeds: one branch, none.
+    """
     draw = random.Random(seed)
-    first = {key: draw.choice(values) for key, values in OTHER.items()} | {"alpha": 0.0}
+    first = {key: draw.choice(values) for key, values in CONDITIONS.items()} | {"alpha": 0.0}
     branches = [first] if seed < 11 else []
     for _ in range(5 + seed % 4 if seed < 10 else 0):
         branch = first | {"alpha": draw.choice([0.0, 1.0, 10.0, math.inf])}
-        changed = draw.choice([None, None, *OTHER])
+        changed = draw.choice([None, None, *CONDITIONS])
         if changed:
-            branch[changed] = next(value for value in OTHER[changed] if value != first[changed])
+            others = (value for value in CONDITIONS[changed] if value != first[changed])
+            branch[changed] = next(others)
         branches.append(branch)
     draw.shuffle(branches)
     return (branches,)
 
 
-def _careless(ignored):
-    """Pairs of a rule that does not look at some of the five."""
+def _ignoring(keys):
+    """Pairs of a rule that ignores some of the five keys."""
 
     def pairs(branches):
         found = []
         for (i, one), (j, other) in combinations(enumerate(branches), 2):
-            alike = all(one[key] == other[key] for key in OTHER if key not in ignored)
-            if alike and ("alpha" in ignored or one["alpha"] != other["alpha"]):
+            alike = all(one[key] == other[key] for key in CONDITIONS if key not in keys)
+            if alike and ("alpha" in keys or one["alpha"] != other["alpha"]):
                 found.append((i, j))
         return found
 
     return pairs
 
 
+def _careless(keys) -> Misconception:
+    return Misconception(
+        f"ignores-{'-'.join(keys)}",
+        f"some of your pairs {'; some '.join(UNFAIR[key] for key in keys)}",
+        _ignoring(keys),
+    )
+
+
 def _any_one_change(branches):
-    found = combinations(enumerate(branches), 2)
-    return [(i, j) for (i, one), (j, other) in found if sum(one[key] != other[key] for key in one) == 1]
+    pairs = []
+    for (i, one), (j, other) in combinations(enumerate(branches), 2):
+        if sum(one[key] != other[key] for key in one) == 1:
+            pairs.append((i, j))
+    return pairs
 
 
-def _from_each_side(branches, rule=fair_pairs):
+def _both_orders(branches, rule=fair_pairs):
     return sorted(rule(branches) + [(j, i) for i, j in rule(branches)])
 
 
-SETS = [ignored for size in range(1, 6) for ignored in combinations(UNFAIR, size)]
+def _with_alpha_0(branches):
+    return [
+        (i, j)
+        for i, j in fair_pairs(branches)
+        if 0.0 in (branches[i]["alpha"], branches[j]["alpha"])
+    ]
+
+
+KEYS_TO_IGNORE = [keys for size in range(1, 6) for keys in combinations(UNFAIR, size)]
 
 FAIR_PAIRS = Exercise(
+    id="live_lab.fair_pairs",
     title="design a fair comparison",
-    spec=_one_condition_after_the_other,
+    spec=fair_pairs_slowly,
     inputs=_branches,
-    mistakes={
-        f"some of your pairs {'; some '.join(UNFAIR[key] for key in ignored)}": _careless(ignored) for ignored in SETS
-    }
-    | {
-        "your pairs differ in one thing, but not always in alpha: asked for is a test of alpha": _any_one_change,
-        "each pair comes twice, from either side: give it once, the smaller place first": _from_each_side,
-        "each pair comes twice, from either side, and some have the same alpha, so that nothing is tested": (
-            lambda branches: _from_each_side(branches, _careless(["alpha"]))
+    misconceptions=(
+        *map(_careless, KEYS_TO_IGNORE),
+        Misconception(
+            "any-one-change",
+            "your pairs differ in one thing, but not always in alpha: the question is what alpha "
+            "did",
+            _any_one_change,
         ),
-        "places count from 0, as in branches[0]": lambda branches: [(i + 1, j + 1) for i, j in fair_pairs(branches)],
-        "in your pairs the larger place comes first: expected (i, j) with i < j": (
-            lambda branches: [(j, i) for i, j in fair_pairs(branches)]
+        Misconception(
+            "both-orders",
+            "each pair comes twice, in both orders: give it once, the smaller index first",
+            _both_orders,
         ),
-        "only neighbours in the list are compared: a fair partner may stand anywhere in it": (
-            lambda branches: [(i, j) for i, j in fair_pairs(branches) if j == i + 1]
+        Misconception(
+            "both-orders-ignores-alpha",
+            "each pair comes twice, in both orders, and some have the same alpha, so that nothing "
+            "is tested",
+            lambda branches: _both_orders(branches, _ignoring(["alpha"])),
         ),
-        "only pairs with alpha = 0 are there: two other values of alpha can be compared as fairly": (
-            lambda branches: [
-                (i, j) for i, j in fair_pairs(branches) if 0.0 in (branches[i]["alpha"], branches[j]["alpha"])
-            ]
+        Misconception(
+            "counts-from-1",
+            "indices count from 0, as in branches[0]",
+            lambda branches: [(i + 1, j + 1) for i, j in fair_pairs(branches)],
         ),
-        "it stops at the first pair: is `return` inside the loop?": lambda branches: fair_pairs(branches)[:1],
-        "it returns the branches themselves; asked for are their places in the list": (
-            lambda branches: [(branches[i], branches[j]) for i, j in fair_pairs(branches)]
+        Misconception(
+            "larger-index-first",
+            "in your pairs the larger index comes first: expected (i, j) with i < j",
+            lambda branches: [(j, i) for i, j in fair_pairs(branches)],
         ),
-        "the right pairs, in a set; asked for is a list, in order": lambda branches: set(fair_pairs(branches)),
-    },
+        Misconception(
+            "neighbours-only",
+            "only neighbours in the list are compared: a fair partner may stand anywhere in it",
+            lambda branches: [(i, j) for i, j in fair_pairs(branches) if j == i + 1],
+        ),
+        Misconception(
+            "alpha-0-only",
+            "only pairs with alpha = 0 are there: two other values of alpha can be compared as "
+            "fairly",
+            _with_alpha_0,
+        ),
+        Misconception(
+            "first-pair-only",
+            "it stops at the first pair: is `return` inside the loop?",
+            lambda branches: fair_pairs(branches)[:1],
+        ),
+        Misconception(
+            "branches-for-indices",
+            "it returns the branches themselves; return their indices in the list",
+            lambda branches: [(branches[i], branches[j]) for i, j in fair_pairs(branches)],
+        ),
+        Misconception(
+            "set-for-list",
+            "the right pairs, in a set; return a list, in order",
+            lambda branches: set(fair_pairs(branches)),
+        ),
+    ),
     hints=(
-        "Go through all pairs of places, i < j. For each, ask of every entry of the two dicts: may it differ? Must it?",
-        "For two branches `a` and `b`, list the keys in which they differ: `[key for key in a if a[key] != b[key]]`. "
-        "For a fair test there is only one thing that this list may be.",
+        "Go through all pairs of indices, i < j. For each, ask of every key of the two dicts: may "
+        "the values differ? Must they?",
+        "For two branches `a` and `b`, list the keys in which they differ: `[key for key in a if "
+        "a[key] != b[key]]`. For a fair test there is only one list that this may be.",
     ),
     solution=fair_pairs,
 )

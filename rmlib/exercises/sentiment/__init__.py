@@ -1,1 +1,1 @@
-"""Exercises of lesson 06: the sentiment case."""
+"""Exercises of the sentiment case."""

@@ -1,1 +1,1 @@
-"""Exercises of lesson 07: the study of rewards."""
+"""Exercises on the study of rewards."""

@@ -1,1 +1,1 @@
-"""Exercises of lesson 03: rewards one can train on."""
+"""Exercises on rewards one can train on."""

@@ -1,17 +1,17 @@
-"""The exercises of lesson 03: batches' F1 and SmoothAP (`surrogates03`), leave-one-out, who wins, three faults."""
+"""The exercises on rewards one can train on; those on samples are here, the others beside."""
 
 import itertools
 
 import torch
 
 from rmlib.exercises.framework.compare import same
-from rmlib.exercises.framework.exercise import Exercise, Lesson, NotYet, blank
-from rmlib.exercises.framework.numerical_gradients import slopes
+from rmlib.exercises.framework.exercise import Exercise, Lesson, Misconception, NotYet, blank
+from rmlib.exercises.framework.numerical_gradients import gradients_of
 from rmlib.loss import sampling
 
-from .specifications import batch_f1, smooth_ap
+from .specifications import BATCH_F1, SMOOTH_AP
 
-# q3: the leave-one-out baseline
+# --- The leave-one-out baseline -------------------------------------------------------------------
 
 
 def leave_one_out_spec(R):
@@ -26,7 +26,8 @@ def leave_one_out_spec(R):
 def leave_one_out_inputs(seed):
     """R (K, …) with K from 2 to 8. Seed 10: all rewards alike; 11: one far from the others."""
     random = torch.Generator().manual_seed(seed)
-    R = torch.rand([(5, 3), (2,), (8,), (3, 4), (2, 3), (4, 2, 3)][seed % 6], generator=random, dtype=torch.float64)
+    shape = [(5, 3), (2,), (8,), (3, 4), (2, 3), (4, 2, 3)][seed % 6]
+    R = torch.rand(shape, generator=random, dtype=torch.float64)
     if seed == 10:
         R[:] = 0.8
     if seed == 11:
@@ -39,46 +40,83 @@ def leave_one_out(R):
     return K / (K - 1) * (R - R.mean(0))
 
 
-one_left_out = Exercise(
+LEAVE_ONE_OUT = Exercise(
+    id="surrogates.leave_one_out",
     title="the leave-one-out baseline",
     spec=leave_one_out_spec,
     inputs=leave_one_out_inputs,
-    mistakes={
-        "R_k is in its own baseline: the mean is over the others only": lambda R: R - R.mean(0),
-        "the mean is over everything; it is over the samples, dimension 0": lambda R: R - R.mean(),
-        "the sum is over everything; it is over the samples, dimension 0": lambda R: R - (R.sum() - R) / (len(R) - 1),
-        "K is the number of samples, len(R), and not the number of all rewards": lambda R: (
-            R.numel() / (R.numel() - 1) * (R - R.mean(0))
+    misconceptions=(
+        Misconception(
+            "own-reward-in-baseline",
+            "R_k is in its own baseline: take the mean over the others only",
+            lambda R: R - R.mean(0),
         ),
-        "right size, wrong sign: reward minus baseline": lambda R: -leave_one_out(R),
-        "the others are added up but not divided by how many they are": lambda R: R - (R.sum(0) - R),
-        "the sum of the others is divided by K; how many others are there?": lambda R: R - (R.sum(0) - R) / len(R),
-        "the factor is upside down: leaving R_k out makes the advantage larger, not smaller": lambda R: (
-            (len(R) - 1) / len(R) * (R - R.mean(0))
+        Misconception(
+            "mean-over-everything",
+            "the mean is over everything; take it over the samples, dimension 0",
+            lambda R: R - R.mean(),
         ),
-        "this is the baseline b_k; the advantage is R_k minus it": lambda R: (R.sum(0) - R) / (len(R) - 1),
-        "this is divided by a standard deviation, as in “group”; leave-one-out is not": lambda R: (
-            (R - R.mean(0)) / R.std(0)
+        Misconception(
+            "sum-over-everything",
+            "the sum is over everything; take it over the samples, dimension 0",
+            lambda R: R - (R.sum() - R) / (len(R) - 1),
         ),
-    },
+        Misconception(
+            "counts-all-rewards",
+            "K is the number of samples, len(R), and not the number of all rewards",
+            lambda R: R.numel() / (R.numel() - 1) * (R - R.mean(0)),
+        ),
+        Misconception(
+            "wrong-sign",
+            "right size, wrong sign: reward minus baseline",
+            lambda R: -leave_one_out(R),
+        ),
+        Misconception(
+            "sum-of-the-others",
+            "the others are added up but not divided by their number",
+            lambda R: R - (R.sum(0) - R),
+        ),
+        Misconception(
+            "divides-by-k",
+            "the sum of the others is divided by K; how many others are there?",
+            lambda R: R - (R.sum(0) - R) / len(R),
+        ),
+        Misconception(
+            "inverted-factor",
+            "the factor is inverted: leaving R_k out makes the advantage larger, not smaller",
+            lambda R: (len(R) - 1) / len(R) * (R - R.mean(0)),
+        ),
+        Misconception(
+            "baseline-alone",
+            "this is the baseline b_k; the advantage is R_k minus it",
+            lambda R: (R.sum(0) - R) / (len(R) - 1),
+        ),
+        Misconception(
+            "group-normalized",
+            "this is divided by a standard deviation, as in “group”; leave-one-out is not",
+            lambda R: (R - R.mean(0)) / R.std(0),
+        ),
+    ),
     hints=(
         "The sum of the others is `R.sum(0) - R[k]`, and there are $K - 1$ of them.",
-        r"$R_k - \frac{\sum_j R_j - R_k}{K-1} = \frac{K R_k - \sum_j R_j}{K-1} = \frac{K}{K-1}\,(R_k - \bar R)$.",
+        r"$R_k - \frac{\sum_j R_j - R_k}{K-1} = \frac{K R_k - \sum_j R_j}{K-1} = "
+        r"\frac{K}{K-1}\,(R_k - \bar R)$.",
     ),
     solution=leave_one_out,
 )
 
-# q4: which baseline wins
+# --- Which baseline wins --------------------------------------------------------------------------
 
 CASES = ((0.5, 2), (0.1, 8), (0.5, 8), (0.9, 8))  # (p, K)
 NONE, LEFT_OUT = "none", "leave_one_out"
 
 
 def variance(p, K, baseline):
-    """Of the estimated slope for one word, exactly: all 2^K results, each with its probability."""
+    """The exact variance of the estimated derivative for one word, from all 2^K results."""
     mean = squares = 0.0
     for R in itertools.product((0, 1), repeat=K):
-        weight, estimate = 1.0, 0.0
+        weight = 1.0
+        estimate = 0.0
         for k in range(K):
             b = (sum(R) - R[k]) / (K - 1) if baseline == LEFT_OUT else 0.0
             weight *= p if R[k] else 1 - p
@@ -90,184 +128,303 @@ def variance(p, K, baseline):
 
 def winners():
     """For each case the baseline with the smaller variance."""
-    return {(p, K): min((NONE, LEFT_OUT), key=lambda baseline: variance(p, K, baseline)) for p, K in CASES}
+    return {
+        (p, K): min((NONE, LEFT_OUT), key=lambda baseline: variance(p, K, baseline))
+        for p, K in CASES
+    }
 
 
-def _turned():
-    return {case: NONE if word == LEFT_OUT else LEFT_OUT for case, word in winners().items()}
+def _losers():
+    return {case: NONE if winner == LEFT_OUT else LEFT_OUT for case, winner in winners().items()}
 
 
-WINNER_MISTAKES = {
-    "you let leave-one-out win everywhere. It is made to lower the variance, but it does not always: how good a guess "
-    "is one other sample? And when do wrong answers hardly ever come?": lambda: dict.fromkeys(CASES, LEFT_OUT),
-    "you let none win everywhere. Then a baseline would never help: in which case are seven others a good guess of the "
-    "mean, and right and wrong answers both frequent?": lambda: dict.fromkeys(CASES, NONE),
-    "you decide by K alone, and that does not explain all cases. Which answer is rare, how hard does it push, and does "
-    "it push at all with none?": lambda: {(p, K): NONE if K == 2 else LEFT_OUT for p, K in CASES},
-    "you decide by p alone. Look at how many others make up the baseline, too": lambda: {
-        (p, K): NONE if p > 0.5 else LEFT_OUT for p, K in CASES
-    },
-    "all four are turned round. The smaller variance wins": _turned,
-}
-WHYS = {
-    (0.5, 2): "with two samples the baseline is one other reward, 0 or 1. Is that a good guess?",
-    (0.1, 8): "right answers are rare and push hard. With a baseline of about 0.1, how hard does a wrong one push?",
-    (0.5, 8): "right and wrong come equally often. Are seven others a good guess of the mean?",
+WHICH_BASELINE_MISCONCEPTIONS = (
+    Misconception(
+        "always-leave-one-out",
+        "you let leave-one-out win everywhere. It is made to lower the variance, but it does not "
+        "always: how good an estimate is one other sample? And when are wrong answers rare?",
+        lambda: dict.fromkeys(CASES, LEFT_OUT),
+    ),
+    Misconception(
+        "always-none",
+        "you let none win everywhere. Then a baseline would never help: in which case are seven "
+        "others a good estimate of the mean, and right and wrong answers both frequent?",
+        lambda: dict.fromkeys(CASES, NONE),
+    ),
+    Misconception(
+        "by-k-alone",
+        "you decide by K alone, and that does not explain all cases. Which answer is rare, how "
+        "hard does it push, and does it push at all with none?",
+        lambda: {(p, K): NONE if K == 2 else LEFT_OUT for p, K in CASES},
+    ),
+    Misconception(
+        "by-p-alone",
+        "you decide by p alone. Look at how many others make up the baseline, too",
+        lambda: {(p, K): NONE if p > 0.5 else LEFT_OUT for p, K in CASES},
+    ),
+    Misconception(
+        "all-reversed",
+        "all four are reversed. The smaller variance wins",
+        _losers,
+    ),
+)
+QUESTIONS_BY_CASE = {
+    (0.5, 2): "with two samples the baseline is one other reward, 0 or 1. Is that a good estimate?",
+    (0.1, 8): "right answers are rare and push hard. With a baseline of about 0.1, how hard does a "
+    "wrong one push?",
+    (0.5, 8): "right and wrong come equally often. Are seven others a good estimate of the mean?",
     (0.9, 8): "wrong answers are rare. How hard does each push, with none and with a baseline?",
 }
 
 
-def _case_by_case(answer, spec):
-    """Says how many are right, and asks about the first that is not."""
+def _judge_winners(answer, spec):
+    """Say how many are right, and ask about the first that is not."""
     right = spec()
     if not isinstance(answer, dict) or set(answer) != set(right):
-        raise NotYet(f"expected a dict with the keys {', '.join(map(str, right))}: (p, K)")
-    for (p, K), word in answer.items():
-        if blank(word):
-            raise NotYet(f"p = {p}, K = {K} has no answer yet")
-        if word not in (NONE, LEFT_OUT):
-            raise NotYet(f"p = {p}, K = {K}: your answer is {word!r}; expected {NONE!r} or {LEFT_OUT!r}")
+        keys = ", ".join(map(str, right))
+        raise NotYet("wrong-form", f"expected a dict with the keys {keys}: (p, K)")
+    for (p, K), winner in answer.items():
+        if blank(winner):
+            raise NotYet("incomplete", f"p = {p}, K = {K} has no answer yet")
+        if winner not in (NONE, LEFT_OUT):
+            raise NotYet(
+                "wrong-form",
+                f"p = {p}, K = {K}: your answer is {winner!r}; expected {NONE!r} or {LEFT_OUT!r}",
+            )
     wrong = [case for case in right if answer[case] != right[case]]
-    if wrong:
-        pattern = (message for message, mistake in WINNER_MISTAKES.items() if answer == mistake())
-        p, K = wrong[0]
-        one = f"{4 - len(wrong)} of 4 are right. Think again about p = {p}, K = {K}: {WHYS[p, K]}"
-        raise NotYet(next(pattern, one))
+    if not wrong:
+        return
+    for misconception in WHICH_BASELINE_MISCONCEPTIONS:
+        if answer == misconception.wrong():
+            raise NotYet(misconception.id, misconception.message)
+    p, K = wrong[0]
+    raise NotYet(
+        f"wrong-at-p-{p}-k-{K}",
+        f"{len(right) - len(wrong)} of {len(right)} are right. Think again about p = {p}, K = {K}: "
+        f"{QUESTIONS_BY_CASE[p, K]}",
+    )
 
 
-which_wins = Exercise(
+WHICH_BASELINE = Exercise(
+    id="surrogates.which_baseline",
     title="which baseline wins",
     spec=winners,
-    mistakes=WINNER_MISTAKES,
-    more=_case_by_case,
+    misconceptions=WHICH_BASELINE_MISCONCEPTIONS,
+    more=_judge_winners,
     hints=(
-        "At $K = 2$ the baseline of a sample is *one* reward, 0 or 1, as noisy as what it is subtracted from.",
-        "A right answer has the slope $1 - p$, a wrong one $-p$. With none only right answers push, each by $1 - p$, "
-        "which is small at $p = 0.9$. With a baseline the rare wrong answers push too, each by much.",
+        "At $K = 2$ the baseline of a sample is *one* reward, 0 or 1, with as much variance as the "
+        "reward from which it is subtracted.",
+        "$d \\log\\pi / dz$ is $1 - p$ for a right answer and $-p$ for a wrong one. With none only "
+        "right answers push, each by $1 - p$, which is small at $p = 0.9$. With a baseline the "
+        "rare wrong answers push too, each of them hard.",
     ),
     solution="""\
 mine = {}
 for p_of, K in ((0.5, 2), (0.1, 8), (0.5, 8), (0.9, 8)):
-    variance = {baseline: listed_all(K, baseline, p_of)[1] for baseline in ("none", "leave_one_out")}
+    variance = {name: listed_all(K, name, p_of)[1] for name in ("none", "leave_one_out")}
     mine[p_of, K] = min(variance, key=variance.get)
 """,
 )
 
-# q5: three faults in a score-function loss
+# --- Three faults in a score-function loss --------------------------------------------------------
 
 
 def loss_spec(logits, drawn, labels, R, b):
-    """−mean over the samples of (R_k − b) · log π of labelling k, with R and b as plain numbers."""
+    """−mean over the samples of (R_k − b) · log π of labelling k, with R and b as constants."""
     total = 0.0
     for k in range(len(drawn)):
         log_pi = 0.0
         for i in range(len(labels)):
-            if labels[i] != sampling.NO_WORD:
+            if labels[i] != sampling.PADDING:
                 log_pi = log_pi + logits[i].log_softmax(0)[drawn[k, i]]
         total = total - (float(R[k]) - float(b)) * log_pi
     return total / len(drawn)
 
 
 def loss_inputs(seed):
-    """Logits (words, 3), K labellings, labels with up to three positions filled up, R, b. Seed 11: logits of ±1000."""
+    """Logits (words, 3), K labellings, labels with up to three padding positions, R, b.
+
+    Seed 11: logits of ±1000.
+    """
     random = torch.Generator().manual_seed(seed)
-    words, filled, samples = 2 + seed % 3, (0, 1, 3, 2)[seed % 4], (2, 1, 8, 5)[seed % 4]
-    logits = torch.randn(words + filled, 3, generator=random, dtype=torch.float64) * (500 if seed == 11 else 2)
-    labels = torch.randint(3, (words + filled,), generator=random)
-    labels[words:] = sampling.NO_WORD
-    drawn = torch.randint(3, (samples, words + filled), generator=random)
+    words = 2 + seed % 3
+    padding = (0, 1, 3, 2)[seed % 4]
+    samples = (2, 1, 8, 5)[seed % 4]
+    scale = 500 if seed == 11 else 2
+    logits = scale * torch.randn(words + padding, 3, generator=random, dtype=torch.float64)
+    labels = torch.randint(3, (words + padding,), generator=random)
+    labels[words:] = sampling.PADDING
+    drawn = torch.randint(3, (samples, words + padding), generator=random)
     R = torch.rand(samples, generator=random, dtype=torch.float64)
     return logits, drawn, labels, R, torch.rand((), generator=random, dtype=torch.float64)
 
 
-def _loss(sign=-1, keep=lambda drawn, labels: labels != sampling.NO_WORD, advantage=lambda R, b: R - b, of=None):
-    """The loss with one thing wrong; `of`: (log π of each drawn tag, 0 where it is left out, and `labels`) -> (K,)."""
-
-    def wrong(logits, drawn, labels, R, b):
-        log_p = logits.log_softmax(-1)[torch.arange(len(labels)), drawn]
-        log_p = torch.where(keep(drawn, labels), log_p, 0.0)
-        return sign * (advantage(R, b) * (of(log_p, labels) if of else log_p.sum(-1))).mean()
-
-    return wrong
-
-
-def _of_the_labels(logits, drawn, labels, R, b):
-    return _loss()(logits, labels.clamp(min=0).expand(drawn.shape), labels, R, b)
-
-
-def _logits_filled_with_0(logits, drawn, labels, R, b):
-    word = (labels != sampling.NO_WORD)[:, None]
-    return _loss(keep=_everything)(torch.where(word, logits, 0.0), drawn, labels, R, b)
+def _words(drawn, labels):
+    return labels != sampling.PADDING
 
 
 def _everything(drawn, labels):
     return torch.ones_like(drawn, dtype=torch.bool)
 
 
-LOSS_MISTAKES = {
-    "this gives what the colleague's loss gives: two of the three faults can be seen in the value": _loss(
-        1, _everything
-    ),
-    "a step down on this loss makes good answers rarer. How should the loss change when a good answer gets more "
-    "probable?": _loss(1),
-    "log π still counts positions where there is no word. Which labels do they have?": _loss(keep=_everything),
-    "you leave out words with the drawn tag 0. That is O, a tag like any other. Leave out by the labels": (
-        _loss(keep=lambda drawn, labels: drawn != 0)
-    ),
-    "you keep the positions without a word and leave out the words": _loss(
-        keep=lambda drawn, labels: (labels == sampling.NO_WORD).expand(drawn.shape)
-    ),
-    "you keep only the words that were drawn right. R says how good a labelling is; log π takes all its words": _loss(
-        keep=lambda drawn, labels: drawn == labels
-    ),
-    "a logit of 0 is not a log-probability of 0: leave the positions out after the log_softmax": _logits_filled_with_0,
-    "log π of a labelling is the sum over its words, since its probability is a product; you take a mean": _loss(
-        of=lambda log_p, labels: log_p.sum(-1) / (labels != sampling.NO_WORD).sum()
-    ),
-    "log π of a labelling is the sum over its words, since its probability is a product; you take a mean over all "
-    "positions": _loss(of=lambda log_p, labels: log_p.mean(-1)),
-    "log π of a labelling is a sum, since its probability is a product, and you take a mean. Also, positions without a "
-    "word are still in it": _loss(keep=_everything, of=lambda log_p, labels: log_p.mean(-1)),
-    "you add up over the samples; the loss is their mean": _loss(advantage=lambda R, b: len(R) * (R - b)),
-    "the baseline is gone. Its value was right; look at what happens to b in training": _loss(advantage=lambda R, b: R),
-    "you took the mean of R for the baseline: R_k is then in its own baseline. Keep b": _loss(
-        advantage=lambda R, b: R - R.mean()
-    ),
-    "this is log π of the right tags. The reward belongs to the tags that were drawn": _of_the_labels,
-}
+def _minus_b(R, b):
+    return R - b
 
 
-def _loss_more(answer, spec):
+def _sum_of_words(log_p, labels):
+    return log_p.sum(-1)
+
+
+def _wrong_loss(sign=-1, keep=_words, advantage=_minus_b, reduce=_sum_of_words):
+    """The loss with one thing wrong.
+
+    Args:
+        sign: 1 flips it.
+        keep: (drawn, labels) -> which tags count.
+        advantage: (R, b) -> the factor of log π (K,).
+        reduce: (log π of each drawn tag, 0 where it does not count; labels) -> log π (K,).
+    """
+
+    def wrong(logits, drawn, labels, R, b):
+        log_p = logits.log_softmax(-1)[torch.arange(len(labels)), drawn]
+        log_p = torch.where(keep(drawn, labels), log_p, 0.0)
+        return sign * (advantage(R, b) * reduce(log_p, labels)).mean()
+
+    return wrong
+
+
+def _of_the_labels(logits, drawn, labels, R, b):
+    return _wrong_loss()(logits, labels.clamp(min=0).expand(drawn.shape), labels, R, b)
+
+
+def _logits_set_to_0(logits, drawn, labels, R, b):
+    word = (labels != sampling.PADDING)[:, None]
+    return _wrong_loss(keep=_everything)(torch.where(word, logits, 0.0), drawn, labels, R, b)
+
+
+LOSS_MISCONCEPTIONS = (
+    Misconception(
+        "unchanged",
+        "this is what the colleague's loss gives: two of the three faults show in the value",
+        _wrong_loss(1, _everything),
+    ),
+    Misconception(
+        "wrong-sign",
+        "a step down on this loss makes good answers rarer. How should the loss change when a good "
+        "answer gets more probable?",
+        _wrong_loss(1),
+    ),
+    Misconception(
+        "counts-padding",
+        "log π still counts positions where there is no word. Which labels do they have?",
+        _wrong_loss(keep=_everything),
+    ),
+    Misconception(
+        "drops-tag-0",
+        "you leave out words with the drawn tag 0. That is O, a tag like any other. Leave out by "
+        "the labels",
+        _wrong_loss(keep=lambda drawn, labels: drawn != 0),
+    ),
+    Misconception(
+        "mask-inverted",
+        "you keep the positions without a word and leave out the words",
+        _wrong_loss(keep=lambda drawn, labels: (labels == sampling.PADDING).expand(drawn.shape)),
+    ),
+    Misconception(
+        "right-words-only",
+        "you keep only the words whose drawn tag is right. R says how good a labelling is; log π "
+        "includes all its words",
+        _wrong_loss(keep=lambda drawn, labels: drawn == labels),
+    ),
+    Misconception(
+        "logits-set-to-0",
+        "a logit of 0 is not a log-probability of 0: leave the positions out after the log_softmax",
+        _logits_set_to_0,
+    ),
+    Misconception(
+        "mean-over-words",
+        "log π of a labelling is the sum over its words, since its probability is a product; you "
+        "take a mean",
+        _wrong_loss(
+            reduce=lambda log_p, labels: log_p.sum(-1) / (labels != sampling.PADDING).sum()
+        ),
+    ),
+    Misconception(
+        "mean-over-positions",
+        "log π of a labelling is the sum over its words, since its probability is a product; you "
+        "take a mean over all positions",
+        _wrong_loss(reduce=lambda log_p, labels: log_p.mean(-1)),
+    ),
+    Misconception(
+        "mean-and-padding",
+        "log π of a labelling is a sum, since its probability is a product, and you take a mean. "
+        "Also, positions without a word are still in it",
+        _wrong_loss(keep=_everything, reduce=lambda log_p, labels: log_p.mean(-1)),
+    ),
+    Misconception(
+        "sum-over-samples",
+        "you add up over the samples; the loss is their mean",
+        _wrong_loss(advantage=lambda R, b: len(R) * (R - b)),
+    ),
+    Misconception(
+        "no-baseline",
+        "the baseline is gone. Its value was right; look at what happens to b in training",
+        _wrong_loss(advantage=lambda R, b: R),
+    ),
+    Misconception(
+        "own-mean-as-baseline",
+        "you took the mean of R for the baseline: R_k is then in its own baseline. Keep b",
+        _wrong_loss(advantage=lambda R, b: R - R.mean()),
+    ),
+    Misconception(
+        "log-pi-of-labels",
+        "this is log π of the right tags. The reward belongs to the tags that were drawn",
+        _of_the_labels,
+    ),
+)
+
+
+def _loss_gradient(answer, spec):
     args = loss_inputs(5)
-    over_logits, over_b = slopes(answer, args, "the logits", places=(0, 4))
-    if not same(over_logits, slopes(spec, args, "the logits")[0]):
-        raise NotYet("right value, wrong slope over the logits: is there a detach inside log π, or a slope in R − b?")
-    if not same(over_b, torch.zeros(())):
+    by_logits, by_b = gradients_of(answer, args, "the logits", positions=(0, 4))
+    if not same(by_logits, gradients_of(spec, args, "the logits")[0]):
         raise NotYet(
-            "right value, and right slope over the logits. But a step on this loss also moves b: see the output"
+            "wrong-gradient",
+            "the value is right, the gradient with respect to the logits is wrong: is there a "
+            "`detach` inside log π, or a gradient in R − b?",
+        )
+    if not same(by_b, torch.zeros(())):
+        raise NotYet(
+            "baseline-has-gradient",
+            "the value and the gradient with respect to the logits are right. But a step on this "
+            "loss also changes b: see the output",
         )
 
 
 def repaired_loss(logits, drawn, labels, R, b):
     log_p = logits.log_softmax(-1)[torch.arange(len(labels)), drawn]  # (K, words)
-    log_pi = torch.where(labels == sampling.NO_WORD, 0.0, log_p).sum(-1)  # of each labelling: (K,)
+    log_pi = torch.where(labels == sampling.PADDING, 0.0, log_p).sum(-1)  # of each labelling: (K,)
     return -((R - b.detach()) * log_pi).mean()
 
 
-three_faults = Exercise(
+SCORE_FUNCTION_LOSS = Exercise(
+    id="surrogates.score_function_loss",
     title="a loss with three faults",
     spec=loss_spec,
     inputs=loss_inputs,
-    mistakes=LOSS_MISTAKES,
-    more=_loss_more,
+    misconceptions=LOSS_MISCONCEPTIONS,
+    more=_loss_gradient,
     hints=(
-        "Each line of the output belongs to one fault. The first: an optimizer makes a loss *smaller*. The second: "
-        "a position that has no word should have no slope. The third: what is the slope of the loss over $b$?",
-        "The sign turns round. `torch.where(labels == sampling.NO_WORD, 0.0, log_p)` is 0 where there is no word. The "
-        "advantage $R_k - b$ is to be held constant, so its $b$ needs a `detach`; the squared error, which is not in "
-        "this function, trains $b$.",
+        "Each line of the output belongs to one fault. The first: an optimizer makes a loss "
+        "*smaller*. The second: a position without a word should have no gradient. The third: what "
+        "is the gradient of the loss with respect to $b$?",
+        "Flip the sign. `torch.where(labels == sampling.PADDING, 0.0, log_p)` is 0 where there is "
+        "no word. The advantage $R_k - b$ is a constant, so its $b$ needs a `detach`; the squared "
+        "error, which is not in this function, trains $b$.",
     ),
     solution=repaired_loss,
 )
 
-check = Lesson(q1=batch_f1, q2=smooth_ap, q3=one_left_out, q4=which_wins, q5=three_faults)
+check = Lesson(
+    q1=BATCH_F1, q2=SMOOTH_AP, q3=LEAVE_ONE_OUT, q4=WHICH_BASELINE, q5=SCORE_FUNCTION_LOSS
+)

@@ -1,90 +1,125 @@
-"""The questions at the end of lesson 03."""
+"""The self-test on rewards one can train on."""
 
-from rmlib.exercises.framework.quiz import Choice, Number, Question
+from rmlib.exercises.framework.quiz import Choice, Number, Question, WrongNumber
 
 QUESTIONS = (
     Question(
-        "A batch of 256 does not fit into memory. You cut it into 16 parts of 16, compute the reward loss of each "
-        "part, and take the mean of the 16 gradients. With which reward is this the gradient of the whole batch?",
-        (
+        id="surrogates.splitting_a_batch",
+        text="A batch of 256 does not fit into memory. You split it into 16 parts of 16, "
+        "compute the reward loss of each part, and take the mean of the 16 gradients. "
+        "With which reward is this the gradient of the whole batch?",
+        choices=(
             Choice(
+                "expected-accuracy",
                 "expected_accuracy",
                 True,
-                "Yes. It is a mean over items, and the mean of the means of equal parts is the mean of all items.",
+                "Yes. It is a mean over items, and the mean of the means of equal parts is the "
+                "mean of all items.",
             ),
             Choice(
+                "soft-f1",
                 "soft_f1",
                 False,
-                "It is a ratio of counts. The mean of 16 ratios is not the ratio of the 16 sums, and its gradient "
-                "points elsewhere, by 21° in this lesson. Add up the counts of all parts first.",
+                "It is a ratio of counts. The mean of 16 ratios is not the ratio of the 16 sums, "
+                "and its gradient points elsewhere, by 21° in this lesson. Add up the counts of "
+                "all parts first.",
             ),
             Choice(
+                "smooth-ap",
                 "smooth_ap",
                 False,
-                "A rank depends on all items of the batch. Inside a part of 16 an item is compared with 15 others and "
-                "not with 255, so each part has other ranks.",
+                "A rank depends on all items of the batch. Inside a part of 16 an item is "
+                "compared with 15 others and not with 255, so each part has other ranks.",
             ),
             Choice(
+                "all-three",
                 "all three: a gradient is linear",
                 False,
-                "A gradient is linear in the loss: the gradient of a mean of losses is the mean of their gradients. "
-                "But the loss of the whole batch has to be that mean first, and for a ratio or a ranking it is not.",
+                "A gradient is linear in the loss: the gradient of a mean of losses is the mean "
+                "of their gradients. But the loss of the whole batch has to be that mean first, "
+                "and for a ratio or a ranking it is not.",
             ),
         ),
     ),
     Number(
-        "You train with samples, K = 4, and the baseline “mean” (all four rewards, the sample's own included). By what "
-        "number must you multiply α, so that the mean gradient of the reward is that of the baseline leave-one-out?",
+        id="surrogates.mean_baseline_factor",
+        text="You train with samples, K = 4, and the baseline “mean” (all four rewards, the "
+        "sample's own included). By what number must you multiply α, so that the mean "
+        "gradient of the reward is that of the baseline leave-one-out?",
         right=4 / 3,
         within=0.04,
-        because="Yes, 4/3. With “mean” the gradient is shrunk to (K − 1)/K = 3/4 of itself, and 4/3 · 3/4 = 1. Nothing "
-        "else differs: the direction and the noise for its length are the same.",
+        because="Yes, 4/3. With “mean” the gradient is shrunk to (K − 1)/K = 3/4 of itself, "
+        "and 4/3 · 3/4 = 1. Nothing else differs: the direction and the relative noise "
+        "are the same.",
         wrong=(
-            (0.75, "3/4 is how long the gradient with “mean” is. What brings 3/4 back to 1?"),
-            (
-                1.0,
-                "The two are not the same in the mean. With “mean” a part of each reward is subtracted from itself, "
-                "which makes the gradient too short.",
+            WrongNumber(
+                "shrinkage",
+                0.75,
+                "3/4 is the length of the gradient with “mean”. What brings 3/4 back to 1?",
             ),
-            (4.0, "The sample's own reward is one of four in its baseline: a quarter is lost, not three quarters."),
-            (0.25, "A quarter is what is lost. What is left, and what brings it back to 1?"),
-            (
+            WrongNumber(
+                "no-difference",
+                1.0,
+                "Their expectations differ. With “mean” a part of each reward is subtracted from "
+                "itself, which makes the gradient too short.",
+            ),
+            WrongNumber(
+                "k",
+                4.0,
+                "The sample's own reward is one of four in its baseline: a quarter is lost, not "
+                "three quarters.",
+            ),
+            WrongNumber(
+                "lost-part",
+                0.25,
+                "A quarter is what is lost. What is left, and what brings it back to 1?",
+            ),
+            WrongNumber(
+                "k-of-2",
                 2.0,
-                "That is right for K = 2, where half of the gradient is lost. With K = 4 the sample's own reward is "
-                "only one of four.",
+                "That is right for K = 2, where half of the gradient is lost. With K = 4 the "
+                "sample's own reward is only one of four.",
             ),
         ),
-        otherwise="Compare R_k minus the mean of all K rewards with R_k minus the mean of the others: by which factor "
-        "do they differ, for K = 4?",
+        otherwise="Compare R_k minus the mean of all K rewards with R_k minus the mean of the "
+        "others: by which factor do they differ, for K = 4?",
     ),
     Question(
-        "A tagger gives the right tag of a word the probability 0.001 and is sure of a wrong one. You train on sampled "
-        "accuracy alone: one word, K = 8, leave-one-out. What happens in nearly every step?",
-        (
+        id="surrogates.all_samples_wrong",
+        text="A tagger gives the right tag of a word the probability 0.001 and is confident "
+        "in a wrong one. You train on sampled accuracy alone: one word, K = 8, "
+        "leave-one-out. What happens in nearly every step?",
+        choices=(
             Choice(
+                "zero-gradient",
                 "Nothing: the gradient is exactly zero.",
                 True,
-                "Yes. All eight samples are wrong and have the same reward, so every advantage is 0. Only when a right "
-                "answer is drawn, in one step of 125, is there something to learn. Cross-entropy pushes hardest just "
-                "here: keep it in the loss.",
+                "Yes. All eight samples are wrong and have the same reward, so every advantage "
+                "is 0. Only when a right answer is drawn, in one step of 125, is there something "
+                "to learn. Cross-entropy pushes hardest just here: keep it in the loss.",
             ),
             Choice(
+                "large-gradient",
                 "The gradient is large, because the model is badly wrong.",
                 False,
-                "That is cross-entropy, whose slope is p − 1. Sampling learns from differences between samples, and "
-                "eight wrong answers do not differ.",
+                "That is cross-entropy, whose derivative is p − 1. Sampling learns from "
+                "differences between samples, and eight wrong answers do not differ.",
             ),
             Choice(
+                "wrong-ones-pushed-down",
                 "The wrong answers are pushed down, and so the right one rises.",
                 False,
-                "The advantage of a wrong answer is 0 minus the mean of the others. If the others are wrong, too, that "
-                "is 0 − 0: nothing is pushed down. With the baseline “none” it is 0 as well.",
+                "The advantage of a wrong answer is 0 minus the mean of the others. If the "
+                "others are wrong, too, that is 0 − 0: nothing is pushed down. With the baseline "
+                "“none” it is 0 as well.",
             ),
             Choice(
-                "The gradient is right in the mean, so training is only a little slower.",
+                "only-slower",
+                "The gradient is unbiased, so training is only a little slower.",
                 False,
-                "It is right in the mean. But this mean is small, p(1 − p), about 0.001, and it comes in rare jumps: 0 "
-                "in 99 of 100 steps. “Unbiased” says nothing about how long you wait.",
+                "It is unbiased. But its mean is small, p(1 − p), about 0.001, and it comes in "
+                "rare jumps: 0 in 99 of 100 steps. “Unbiased” says nothing about how long you "
+                "wait.",
             ),
         ),
     ),

@@ -1,1 +1,1 @@
-"""Exercises of lesson 01: the loss of two parts."""
+"""Exercises on the two-part loss."""
