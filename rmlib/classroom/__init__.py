@@ -1,1 +1,1 @@
-"""What a class needs: the learner's copies of the lessons, nbgrader courses, and the start of JupyterLab."""
+"""For classes: learners' copies of the lessons, nbgrader courses, and the start of JupyterLab."""

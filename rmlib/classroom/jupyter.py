@@ -1,53 +1,96 @@
-"""Running JupyterLab on a workbook, with the course's own settings."""
+"""Start JupyterLab on a workbook, with the course's own settings."""
 
 import json
 import os
 import signal
 from pathlib import Path
 
+from rmlib import SPIN
+
+from .workbook import write_atomically
+
 FIRST_LESSON = "00_start_here.ipynb"
-NOT_IN_THE_PAGE = ("@jupyter/nbgrader", "@jupyter-notebook/lab-extension")
-NOT_IN_THE_SERVER = ("notebook", "nbgrader.server_extensions.formgrader", "nbgrader.server_extensions.course_list")
-NOT_IN_THE_SERVER += ("nbgrader.server_extensions.assignment_list", "nbgrader.server_extensions.validate_assignment")
+# What the packages nbgrader and notebook add to JupyterLab, and a learner has no use for: the
+# nbgrader menu and the buttons that open the classic Notebook.
+DISABLED_IN_THE_PAGE = (
+    "@jupyterlab/apputils-extension:announcements",  # asks whether to fetch news about Jupyter
+    "@jupyter/nbgrader",
+    "@jupyter-notebook/lab-extension",
+)
+# The server's part of them. nbgrader's would log an error because no course is configured.
+DISABLED_IN_THE_SERVER = (
+    "notebook",
+    "nbgrader.server_extensions.assignment_list",
+    "nbgrader.server_extensions.course_list",
+    "nbgrader.server_extensions.formgrader",
+    "nbgrader.server_extensions.validate_assignment",
+)
 
 
-def _serve(folder: Path, prefix: str, browser: bool, port: int, ip: str, allow_root: bool) -> None:
-    """Run JupyterLab on the workbook in this very process (no child to orphan) until it is told to stop."""
-    from ipykernel.kernelspec import get_kernel_dict
+def serve(
+    workbook: Path,
+    first: str = FIRST_LESSON,
+    *,
+    browser: bool = True,
+    port: int = 8888,
+    ip: str = "localhost",
+    allow_root: bool = False,
+) -> None:
+    """Run JupyterLab on a workbook, in this process, until it is interrupted.
+
+    Without a child process, nothing can be left running when this process ends.
+
+    Args:
+        workbook: the folder that JupyterLab shows.
+        first: the notebook to open, relative to the workbook, if it exists.
+        browser: open a browser.
+        port: the next free port is used if it is taken.
+        ip: the address to listen on.
+        allow_root: whether root may run the server.
+    """
     from jupyterlab.labapp import LabApp
 
-    from rmlib.classroom.workbook import write_atomically
-
-    settings = folder / ".rmlib"
-    # All searched before the user's own folders, which stay as they are. The first turns off the question about
-    # news, and nbgrader's menu and Notebook's buttons, which come with the package nbgrader and which a learner has no
-    # use for; the second their halves in the server, which miss a course and say so; the third makes "Python 3" this
-    # Python even where the user has registered another one by that name.
-    page = dict.fromkeys(("@jupyterlab/apputils-extension:announcements", *NOT_IN_THE_PAGE), True)
-    written = {
-        "labconfig/page_config.json": {"disabledExtensions": page},
-        "jupyter_server_config.json": {"ServerApp": {"jpserver_extensions": dict.fromkeys(NOT_IN_THE_SERVER, False)}},
-        "kernels/python3/kernel.json": get_kernel_dict(),
-    }
-    for name, content in written.items():
-        write_atomically(settings / name, json.dumps(content, indent=1).encode())
+    settings = workbook / ".rmlib"
+    _write_settings(settings)
+    # Jupyter searches these folders before the user's own settings, which stay as they are.
     for variable in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):
         others = os.environ.get(variable)
         os.environ[variable] = os.pathsep.join([str(settings), *([others] if others else [])])
 
-    first = prefix + FIRST_LESSON
+    page = f"/lab/tree/{first}" if (workbook / first).exists() else "/lab"
     arguments = [
-        f"--ServerApp.root_dir={folder}",
+        f"--ServerApp.root_dir={workbook}",
         f"--ServerApp.ip={ip}",
         f"--ServerApp.port={port}",
         f"--ServerApp.open_browser={browser}",
         f"--ServerApp.allow_root={allow_root}",
-        f"--LabApp.default_url=/lab/tree/{first}" if (folder / first).exists() else "--LabApp.default_url=/lab",
-        f"--LabApp.workspaces_dir={settings / 'workspaces'}",  # open tabs are remembered per workbook
-        "--Application.log_level=WARN",  # leaves the address to open
+        f"--LabApp.default_url={page}",
+        f"--LabApp.workspaces_dir={settings / 'workspaces'}",  # open tabs, kept for this workbook
+        "--Application.log_level=WARN",  # quiet, but the address to open is still printed
     ]
     server = LabApp.initialize_server(argv=arguments)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Without a terminal to ask on, and on Windows, Jupyter would leave its kernels and files behind on Ctrl-C.
+        # Jupyter handles Ctrl-C only where it can ask for confirmation on a terminal, and not on
+        # Windows. Elsewhere its kernels and runtime files would be left behind.
         signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
     server.start()
+
+
+def _write_settings(folder: Path) -> None:
+    """Write the course's settings of the page, the server and the kernel."""
+    from ipykernel.kernelspec import get_kernel_dict
+
+    spin = {name: os.environ[name] for name in SPIN if name in os.environ}
+    files = {
+        "labconfig/page_config.json": {
+            "disabledExtensions": dict.fromkeys(DISABLED_IN_THE_PAGE, True)
+        },
+        "jupyter_server_config.json": {
+            "ServerApp": {"jpserver_extensions": dict.fromkeys(DISABLED_IN_THE_SERVER, False)}
+        },
+        # "Python 3" is this Python, even if the user has registered another one by that name; and
+        # it shares the cores even if a notebook imports torch before rmlib.
+        "kernels/python3/kernel.json": get_kernel_dict() | {"env": spin},
+    }
+    for name, content in files.items():
+        write_atomically(folder / name, json.dumps(content, indent=1).encode())

@@ -1,7 +1,7 @@
-"""From a lesson to what is handed out: the learner's copy, and the copy with the solutions.
+"""Make the learner's copy of a lesson, or the copy with solutions.
 
-nbgrader's own preprocessors make the learner's copy, so it is what nbgrader would hand out: solutions, hidden tests and
-outputs are gone, the tests are locked.
+nbgrader's own preprocessors make the learner's copy, so it equals nbgrader's release version:
+without solutions, hidden tests and outputs, and with locked tests.
 """
 
 import hashlib
@@ -12,10 +12,14 @@ from pathlib import Path
 
 from rmlib.errors import RmlibError
 
-STUB = "# YOUR CODE HERE\n..."  # not nbgrader's `raise NotImplementedError()`: a lesson runs to its end unanswered
-REGIONS = {"SOLUTION": "solution", "HIDDEN TESTS": "grade", "MARK SCHEME": "task"}  # and the flag of nbgrader they need
-NEARLY = re.compile(r"\s*#+\s*(?:BEGIN|END)[\s_-]*(?:SOLUTION|HIDDEN[\s_-]*TEST|MARK[\s_-]*SCHEME)", re.IGNORECASE)
-DROPPED_TAG = "instructor-only"
+# Unlike nbgrader's `raise NotImplementedError()`, it lets a lesson without answers run to the end.
+STUB = "# YOUR CODE HERE\n..."
+# The regions that nbgrader removes, and the metadata that it requires of their cells.
+REGIONS = {"SOLUTION": "solution", "HIDDEN TESTS": "grade", "MARK SCHEME": "task"}
+MISSPELT_MARKER = re.compile(
+    r"\s*#+\s*(?:BEGIN|END)[\s_-]*(?:SOLUTION|HIDDEN[\s_-]*TEST|MARK[\s_-]*SCHEME)", re.IGNORECASE
+)
+INSTRUCTOR_TAG = "instructor-only"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -24,84 +28,120 @@ class WorkbookError(RmlibError):
 
 
 def read_lesson(path: Path):
-    """The notebook, checked, with the plain Python kernel and without the cells and the state that nobody is handed.
+    """Read and check a lesson, without instructor cells and widget state.
+
+    Returns:
+        the notebook, with the plain Python kernel.
 
     Raises:
-        WorkbookError: not a notebook; a marker such as "### BEGIN SOLUTION" without its partner; or metadata that
-            nbgrader does not take. The message names the notebook, the cell and the line.
+        WorkbookError: the file is not a notebook, a marker such as "### BEGIN SOLUTION" has no
+            counterpart, or nbgrader does not accept the metadata. The message names the notebook,
+            the cell and the line.
     """
     import nbformat
 
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored.get("nbformat_minor", 0) >= 5:  # nbformat would fill in random ids: each run another copy
+        if stored.get("nbformat_minor", 0) >= 5:
+            # nbformat would add random ids, and the copies would differ from run to run.
             for number, cell in enumerate(stored["cells"], start=1):
                 cell.setdefault("id", f"cell-{number}")
         notebook = nbformat.reads(json.dumps(stored), as_version=4)
         nbformat.validate(notebook)
-    except Exception as error:  # nbformat lets AttributeError, KeyError and others through for JSON of another kind
+    except Exception as error:  # nbformat raises AttributeError, KeyError and others, too
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WorkbookError(f"{path.name} is not a notebook that can be read: {reason}") from error
     _check_metadata(notebook.cells, path.name)
     for number, cell in enumerate(notebook.cells, start=1):
         check_regions(cell.source, f"{path.name}, cell {number}")
-    # The kernel of whoever stored the lesson may not exist here: every copy asks for the plain Python kernel.
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    # The author's kernel may not exist here.
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    }
     notebook.metadata.pop("widgets", None)
-    notebook.cells = [cell for cell in notebook.cells if DROPPED_TAG not in cell.metadata.get("tags", ())]
+    notebook.cells = [
+        cell for cell in notebook.cells if INSTRUCTOR_TAG not in cell.metadata.get("tags", ())
+    ]
     return notebook
 
 
 def check_regions(source: str, where: str = "this cell") -> None:
-    """Look whether each "BEGIN SOLUTION" and the like has its "END SOLUTION", as nbgrader does not in all cases.
+    """Check that each "### BEGIN SOLUTION" and the like has its END; nbgrader misses some cases.
+
+    Args:
+        source: of a cell.
+        where: names the cell in the error message.
 
     Raises:
-        WorkbookError: a marker has no partner, or is spelt in a way that nbgrader overlooks.
+        WorkbookError: a marker has no counterpart, or is misspelt so that nbgrader ignores it.
     """
-    opened = dict.fromkeys(REGIONS, 0)
+    opened = dict.fromkeys(REGIONS, 0)  # the line of an open BEGIN, or 0
     for number, line in enumerate(source.split("\n"), start=1):
-        # nbgrader finds the words anywhere in a line, and where both stand it sees the first of the two.
-        found = next(((m, r) for r in REGIONS for m in ("BEGIN", "END") if f"{m} {r}" in line), None)
-        if found is None:
-            if NEARLY.match(line):
-                raise WorkbookError(f"{where}, line {number}: {line.strip()!r}; nbgrader expects ### BEGIN SOLUTION")
+        # Like nbgrader: the words count anywhere in a line, and BEGIN before END.
+        match = next(
+            ((m, r) for r in REGIONS for m in ("BEGIN", "END") if f"{m} {r}" in line), None
+        )
+        if match is None:
+            if MISSPELT_MARKER.match(line):
+                raise WorkbookError(
+                    f"{where}, line {number}: {line.strip()!r}; nbgrader expects ### BEGIN SOLUTION"
+                )
             continue
-        marker, region = found
+        marker, region = match
         if (marker == "BEGIN") == bool(opened[region]):
-            expected = f"END {region} for line {opened[region]}" if opened[region] else f"BEGIN {region} before it"
-            raise WorkbookError(f"{where}, line {number}: {marker} {region} found, expected {expected}")
+            expected = f"BEGIN {region} before it"
+            if opened[region]:
+                expected = f"END {region} for line {opened[region]}"
+            raise WorkbookError(
+                f"{where}, line {number}: {marker} {region} found, expected {expected}"
+            )
         opened[region] = number if marker == "BEGIN" else 0
     for region, number in opened.items():
         if number:
-            told = f"BEGIN {region} is never closed, expected END {region} below it"
-            raise WorkbookError(f"{where}, line {number}: {told}")
+            raise WorkbookError(
+                f"{where}, line {number}: BEGIN {region} is never closed, expected END {region} "
+                "below it"
+            )
 
 
 def _check_metadata(cells, name: str) -> None:
-    """nbgrader says only that "the metadata may be corrupted": ask it cell by cell, to name the cell."""
+    """Validate the metadata cell by cell; nbgrader's own message does not name the cell."""
     if not any("nbgrader" in cell.metadata for cell in cells):
         return
     from nbgrader.nbgraderformat import MetadataValidator
 
-    seen, validator = {}, MetadataValidator()
+    validator = MetadataValidator()
+    seen = {}  # grade_id to the number of its cell
     for number, cell in enumerate(cells, start=1):
         try:
             validator.validate_cell(cell)
         except Exception as error:
             reason = getattr(error, "message", None) or str(error)
-            raise WorkbookError(f"{name}, cell {number}: nbgrader does not take its metadata: {reason}") from error
+            raise WorkbookError(
+                f"{name}, cell {number}: nbgrader does not take its metadata: {reason}"
+            ) from error
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
         if grade_id in seen:
-            raise WorkbookError(f"{name}, cell {number}: grade_id {grade_id!r} is also that of cell {seen[grade_id]}")
+            raise WorkbookError(
+                f"{name}, cell {number}: grade_id {grade_id!r} is also that of cell "
+                f"{seen[grade_id]}"
+            )
         if grade_id is not None:
             seen[grade_id] = number
 
 
 def make_learner_copy(path: Path, solutions: bool = False) -> bytes:
-    """The bytes handed to the learner for one lesson; other files than notebooks pass through as they are.
+    """Return the content of the learner's copy of a lesson; other files are copied unchanged.
 
-    The same source gives the same bytes each time. Cells tagged "instructor-only" and the state of widgets go. With
-    `solutions`, the solutions and the stored outputs stay; without, both go, and nbgrader locks the tests.
+    The copy has no cells tagged "instructor-only" and no widget state. The same source always gives
+    the same bytes.
+
+    Args:
+        path: of the lesson.
+        solutions: keep solutions and stored outputs; otherwise nbgrader removes both and locks the
+            tests.
 
     Raises:
         WorkbookError: see `read_lesson`.
@@ -114,22 +154,27 @@ def make_learner_copy(path: Path, solutions: bool = False) -> bytes:
     if solutions:
         for cell in notebook.cells:
             if cell.cell_type == "code":
-                cell.outputs = [output for output in cell.outputs if _shows_without_kernel(output)]
+                cell.outputs = [output for output in cell.outputs if _drop_widget(output)]
     else:
         notebook = _student_version(notebook, path.name)
     return (nbformat.writes(notebook) + "\n").encode()
 
 
 def source_key(path: Path, solutions: bool = False) -> str:
-    """Another one whenever `make_learner_copy` may give other bytes: for another lesson, other tools, or another this."""
+    """Return a key of the source, the tools and this module.
+
+    It changes whenever `make_learner_copy` may return other bytes.
+    """
     tools = [(name, metadata.version(name)) for name in ("nbgrader", "nbformat")]
-    parts = path.read_bytes(), Path(__file__).read_bytes(), repr((tools, solutions)).encode()
+    parts = (path.read_bytes(), Path(__file__).read_bytes(), repr((tools, solutions)).encode())
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _student_version(notebook, name: str):
-    """What nbgrader's generate_assignment makes, except that no gradebook is needed, and a marked solution is cleared
-    in a cell without nbgrader's metadata too."""
+    """Do what `nbgrader generate_assignment` does, without a gradebook.
+
+    Unlike there, a marked solution is also removed from a cell without nbgrader's metadata.
+    """
     from nbgrader import preprocessors as nbgrader
 
     lenient = {"enforce_metadata": False}
@@ -145,16 +190,17 @@ def _student_version(notebook, name: str):
     try:
         for step in steps:
             notebook, _ = step.preprocess(notebook, {})
-    except Exception as error:  # what read_lesson does not look for, such as a picture in a mark scheme
+    except Exception as error:  # not checked in read_lesson: a picture in a mark scheme, say
         reason = " ".join(str(error).split())
         raise WorkbookError(f"{name}: nbgrader cannot make the learner's copy: {reason}") from error
     return notebook
 
 
-def _shows_without_kernel(output) -> bool:
-    """Take the live widget out of an output; False if nothing but its bare text is left, which tells a reader nothing.
+def _drop_widget(output) -> bool:
+    """Remove a live widget from an output and return whether something worth showing is left.
 
-    Without its state a stored widget shows only "Error displaying widget".
+    A stored widget without its state shows only "Error displaying widget", and its plain text only
+    the name of its class.
     """
     data = output.get("data", {})
     return data.pop(WIDGET_VIEW, None) is None or bool(set(data) - {"text/plain"})

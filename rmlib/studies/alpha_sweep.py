@@ -1,9 +1,12 @@
-"""Eight α on names: a fine-tuning of MiniLM each. On a GPU it is done while you watch; elsewhere the table is read.
+"""The sweep over α: MiniLM is fine-tuned to find names at each of eight values of α.
 
     rmlib study sweep
 
-The columns `seconds` and `pieces_per_second` are of the training itself, without evaluation. They depend on the
-machine; the others depend on the seed, the device and its precision, which have columns, too.
+On a GPU the sweep takes minutes; elsewhere the lesson reads the stored table.
+
+The columns `seconds` and `tokens_per_second` cover training alone, without evaluation, and depend
+on the machine. The other columns depend on the seed, the device and its precision; the last two are
+columns, too.
 """
 
 import math
@@ -12,7 +15,7 @@ from dataclasses import replace
 from rmlib.models.encoder import new_tagger
 from rmlib.text.corpora import Corpus, newswire
 from rmlib.training.config import Config
-from rmlib.training.loop import Training, read
+from rmlib.training.loop import Training, to_floats
 from rmlib.training.runs import evaluate
 
 from .table import Study
@@ -23,23 +26,32 @@ SETTINGS = Config(reward="soft_f1", epochs=3, patience=0)
 
 
 def sweep_study(seeds: int = SEEDS) -> Study:
-    """The study: soft F1 at each α of `ALPHAS`, on all sentences of the newswire, α by α."""
+    """Return the study: soft F1 at each α of `ALPHAS`, on all sentences of the newswire."""
     runs = [{"seed": seed, "alpha": alpha} for alpha in ALPHAS for seed in range(seeds)]
     return Study("sweep", f"rmlib study sweep --seeds {seeds}", runs, one_run)
 
 
 def one_run(seed: int, alpha: float, corpus: Corpus | None = None, **settings) -> dict:
-    """The rest of a row: entity scores of the epoch that is best on dev, and how long the training took.
+    """Train once and return the rest of the row.
 
     Args:
-        corpus: in place of the newswire. settings: of `Config`, in place of the study's.
+        seed: of the new weights, the order of the batches and dropout.
+        alpha: the weight of the reward loss.
+        corpus: used in place of the newswire.
+        settings: of `Config`, in place of the study's.
+
+    Returns:
+        test scores in [0, 1] of the epoch that is best on dev, that epoch and its dev F1, the
+        number of steps, and how fast and on what the training ran.
     """
     corpus = corpus or newswire()
     config = replace(SETTINGS, alpha=alpha, seed=seed, **settings)
     tagger = new_tagger(corpus.tags, seed=seed)
-    training = Training(tagger, tagger.encode(corpus.train).examples, config, lambda: evaluate(tagger, corpus.dev))
+    training = Training(
+        tagger, tagger.encode(corpus.train).examples, config, lambda: evaluate(tagger, corpus.dev)
+    )
     training.lazy = True
-    steps = read(list(training))
+    steps = to_floats(list(training))
     scores = evaluate(tagger, corpus.test)
     return {
         **{name: scores[name] for name in ("f1", "precision", "recall")},
@@ -47,7 +59,7 @@ def one_run(seed: int, alpha: float, corpus: Corpus | None = None, **settings) -
         "best_epoch": training.best_epoch,
         "steps": training.step,
         "seconds": training.seconds,
-        "pieces_per_second": sum(step.pieces for step in steps) / training.seconds,
+        "tokens_per_second": sum(step.tokens for step in steps) / training.seconds,
         "device": training.accelerator.device.type,
         "computed_in": training.precision,
     }

@@ -1,7 +1,7 @@
-"""What the table of the NER study says: differences with their intervals, choices made on dev, ranks that may tie.
+"""Analysis of the NER study's table: differences with intervals, selection on dev, ranks with ties.
 
-A *candidate* is one row a seed: a setting as it stands, or the one that dev chose for each seed. Two candidates are
-compared seed by seed on the same test sentences.
+A *candidate* has one row per seed: a fixed setting, or the setting selected on dev for each seed.
+Two candidates are compared seed by seed on the same test sentences.
 """
 
 from itertools import combinations
@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 from rmlib.errors import RmlibValueError
-from rmlib.text.ner_errors import MISTAKES
+from rmlib.text.ner_errors import ERROR_TYPES
 
-from .bootstrap import Effect, Pair, f1, over_seeds, over_seeds_and_items
+from .bootstrap import COMPARISON, Effect, Pair, f1, over_seeds, over_seeds_and_items
 from .ner_study import CONTROLS
 
 TYPES = ("PER", "ORG", "LOC", "MISC")
 
 
 def setting(table: pd.DataFrame, method: str, alpha: float = 0.0) -> pd.DataFrame:
-    """The rows of one setting, by seed.
+    """Return the rows of one setting, indexed by seed.
 
     Raises:
-        RmlibValueError: the table has none.
+        RmlibValueError: the table has no such row.
     """
     rows = table[(table["method"] == method) & (table["alpha"] == alpha)]
     if rows.empty:
@@ -31,21 +31,30 @@ def setting(table: pd.DataFrame, method: str, alpha: float = 0.0) -> pd.DataFram
 
 
 def by_dev(table: pd.DataFrame, methods, moved: bool = False) -> pd.DataFrame:
-    """For each seed the row of these methods, with any α, that is best on dev; the first of equals. `moved`: the choice
-    is made between the runs with a tuned threshold for "O"."""
+    """Select for each seed the row that is best on dev; of equal rows, the first.
+
+    Args:
+        table: of the study.
+        methods: the methods to select from, with any α.
+        moved: select by the dev F1 after the threshold for "O" was tuned.
+    """
     rows = table[table["method"].isin(list(methods))]
     best = rows.groupby("seed")["dev_f1_moved" if moved else "dev_f1"].idxmax()
     return rows.loc[best].set_index("seed").sort_index()
 
 
-def counts(row: pd.Series, moved: bool = False) -> np.ndarray:
-    """(sentences, 4): names found, names claimed wrongly, names missed, and 0, on the test sentences of a run."""
-    tail = "_moved" if moved else ""
-    gold, right, found = (
+def sentence_counts(row: pd.Series, moved: bool = False) -> np.ndarray:
+    """Count true positive, false positive and false negative entities of each test sentence.
+
+    Returns:
+        (sentences, 4), in the layout of `bootstrap.counts`; true negatives are 0.
+    """
+    suffix = "_moved" if moved else ""
+    gold, correct, predicted = (
         np.frombuffer(bytes.fromhex(row[name]), np.uint8).astype(int)
-        for name in ("gold", "right" + tail, "found" + tail)
+        for name in ("gold", "right" + suffix, "found" + suffix)
     )
-    return np.stack([right, found - right, gold - right, 0 * right], -1)
+    return np.stack([correct, predicted - correct, gold - correct, np.zeros_like(gold)], -1)
 
 
 def compare(
@@ -55,7 +64,12 @@ def compare(
     moved: bool = False,
     confidence: float = 0.95,
 ) -> Effect:
-    """How much higher the entity F1 of a candidate is than a control's, on the seeds that both have.
+    """Return the difference in entity F1, method minus control, on the seeds that both have.
+
+    Args:
+        control, method: rows indexed by seed.
+        control_moved, moved: use the runs with the tuned threshold for "O".
+        confidence: of the interval, in (0, 1).
 
     Raises:
         RmlibValueError: they have no seed in common.
@@ -63,57 +77,84 @@ def compare(
     seeds = control.index.intersection(method.index)
     if seeds.empty:
         raise RmlibValueError("the two have no seed in common")
-    pairs = [
-        Pair(np.arange(len(a)), a, counts(method.loc[seed], moved))
-        for seed in seeds
-        for a in [counts(control.loc[seed], control_moved)]
-    ]
+    pairs = []
+    for seed in seeds:
+        of_control = sentence_counts(control.loc[seed], control_moved)
+        of_method = sentence_counts(method.loc[seed], moved)
+        pairs.append(Pair(np.arange(len(of_control)), of_control, of_method))
     return over_seeds_and_items(f1, pairs, confidence=confidence)
 
 
 def strongest_control(table: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
-    """The control with the best mean *test* F1: its name, its rows, and whether its "O" is moved. Nobody could have
-    known it beforehand: a present to the controls, so that a reward that beats this one beats them all."""
+    """Return the name of the control with the best mean *test* F1, its rows, and if "O" was moved.
+
+    This is conservative: the best control is chosen on test, so a reward that beats it beats every
+    control.
+    """
     names = [name for name in CONTROLS if (table["method"] == name).any()]
-    tried = {name: setting(table, name) for name in names}
-    options = [(name, rows, moved) for name, rows in tried.items() for moved in (False, True)]
+    options = [(name, setting(table, name), moved) for name in names for moved in (False, True)]
     if len(names) > 1:
-        options += [("ce, lr by dev", by_dev(table, names, moved), moved) for moved in (False, True)]
-    best = max(options, key=lambda one: one[1]["f1_moved" if one[2] else "f1"].mean())
-    return best[0] + (", O moved" if best[2] else ""), best[1], best[2]
+        options += [
+            ("ce, lr by dev", by_dev(table, names, moved), moved) for moved in (False, True)
+        ]
+
+    def mean_f1(option) -> float:
+        _, rows, moved = option
+        return rows["f1_moved" if moved else "f1"].mean()
+
+    name, rows, moved = max(options, key=mean_f1)
+    return name + (", O moved" if moved else ""), rows, moved
 
 
 def against_control(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    """Each reward with its α chosen on dev, as it is and with "O" moved, against the strongest control.
+    """Compare each reward, its α selected on dev, with the strongest control.
+
+    Each reward is compared twice: with and without a tuned threshold for "O".
 
     Returns:
-        columns as `sentiment_study.against_controls`: `condition` (the corpus), `method`, `control`, `difference`,
-        `low`, `high` (95 %), `all_low`, `all_high` (so wide that all hold together 19 times in 20).
+        columns as in `sentiment_study.against_controls`, with the corpus as `condition`.
     """
     control, rows, control_moved = strongest_control(table)
     rewards = [name for name in dict.fromkeys(table["method"]) if name not in CONTROLS]
-    together = 1 - 0.05 / (2 * len(rewards))
-    found = []
+    joint = 1 - 0.05 / (2 * len(rewards))
+    comparisons = []
     for reward in rewards:
         for moved in (False, True):
-            own = by_dev(table, [reward], moved)
-            one, wide = (compare(rows, own, control_moved, moved, c) for c in (0.95, together))
-            found.append((corpus, reward + (", O moved" if moved else ""), control, *one, wide.low, wide.high))
-    columns = ["condition", "method", "control", "difference", "low", "high", "all_low", "all_high"]
-    return pd.DataFrame(found, columns=columns)
+            method = reward + (", O moved" if moved else "")
+            selected = by_dev(table, [reward], moved)
+            single = compare(rows, selected, control_moved, moved)
+            wide = compare(rows, selected, control_moved, moved, joint)
+            comparisons.append((corpus, method, control, *single, wide.low, wide.high))
+    return pd.DataFrame(comparisons, columns=COMPARISON)
 
 
-def changes(control: pd.DataFrame, method: pd.DataFrame, columns=None, confidence: float = 0.95) -> pd.DataFrame:
-    """What else differs between two candidates: the mean difference of each column over the seeds, with Student's
-    interval.
+def changes(
+    control: pd.DataFrame, method: pd.DataFrame, columns=None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return the mean difference of each column over the seeds, with its Student interval.
 
     Args:
-        columns: of the table; left out, F1, precision, recall, F1 by type, numbers of mistakes, calibration error.
+        control, method: rows indexed by seed.
+        columns: of the table; left out, F1, precision, recall, F1 by type, the numbers of errors
+            by type, and the calibration error.
         confidence: of each interval, in (0, 1).
+
+    Returns:
+        one row per column, with `control` and `method` (means), `difference`, `low` and `high`.
     """
-    columns = columns or ["f1", "precision", "recall", *(f"f1_{t}" for t in TYPES), *MISTAKES, "calibration_error"]
+    columns = columns or [
+        "f1",
+        "precision",
+        "recall",
+        *(f"f1_{t}" for t in TYPES),
+        *ERROR_TYPES,
+        "calibration_error",
+    ]
     seeds = control.index.intersection(method.index)
-    effects = {name: over_seeds(method.loc[seeds, name] - control.loc[seeds, name], confidence) for name in columns}
+    effects = {
+        name: over_seeds(method.loc[seeds, name] - control.loc[seeds, name], confidence)
+        for name in columns
+    }
     return pd.DataFrame(
         {
             "control": {name: control.loc[seeds, name].mean() for name in columns},
@@ -126,22 +167,26 @@ def changes(control: pd.DataFrame, method: pd.DataFrame, columns=None, confidenc
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Every setting of the table with the ranks that it may have.
+    """Return the range of ranks of every setting.
 
-    A setting beats another where the interval of their difference, wide enough for all pairs to hold together, lies on
-    one side of 0. Its best rank is 1 + how many beat it, its worst how many are left when those that it beats are
-    behind it. Of two settings that share no rank, one beats the other; two that share some may be tied or not.
+    One setting beats another if the simultaneous (Bonferroni) interval of their difference excludes
+    0. The best rank of a setting is 1 plus the number of settings that beat it; its worst is the
+    number of settings that it does not beat. Settings without a common rank differ; settings with
+    overlapping ranks may be tied.
 
     Returns:
         columns `method`, `alpha`, `f1` (mean), `best`, `worst`; the highest mean first.
     """
     keys = list(dict.fromkeys(zip(table["method"], table["alpha"], strict=True)))
     rows = [setting(table, *key) for key in keys]
-    beats, pairs = np.zeros((len(keys), len(keys)), bool), list(combinations(range(len(keys)), 2))
+    pairs = list(combinations(range(len(keys)), 2))
+    beats = np.zeros((len(keys), len(keys)), bool)
     for a, b in pairs:
         effect = compare(rows[a], rows[b], confidence=1 - 0.05 / len(pairs))
-        beats[a, b], beats[b, a] = effect.high < 0, effect.low > 0
-    found = pd.DataFrame(keys, columns=["method", "alpha"])
-    found["f1"] = [one["f1"].mean() for one in rows]
-    found["best"], found["worst"] = 1 + beats.sum(0), len(keys) - beats.sum(1)
-    return found.sort_values("f1", ascending=False).reset_index(drop=True)
+        beats[a, b] = effect.high < 0
+        beats[b, a] = effect.low > 0
+    ranking = pd.DataFrame(keys, columns=["method", "alpha"])
+    ranking["f1"] = [candidate["f1"].mean() for candidate in rows]
+    ranking["best"] = 1 + beats.sum(0)
+    ranking["worst"] = len(keys) - beats.sum(1)
+    return ranking.sort_values("f1", ascending=False).reset_index(drop=True)

@@ -1,12 +1,12 @@
-"""The sentiment case: is a tweet negative? 1,000 tweets to learn from, with label noise or with few negatives.
+"""The data of the sentiment case: 1,000 tweets to train on, with noisy labels or few negatives.
 
     split = make_split("symmetric 30 %", seed=0)
-    run = train(split, METHODS["expected_accuracy"])    # a grid of heads; the best one by validation
-    scores(split.test.y, run.test)
+    run = train(split, METHODS["expected_accuracy"])  # of the heads, the best on validation
+    scores(split.test.y, run)
 
-A tweet counts as negative when the mean of its 20 or more ratings is -0.05 or less. The head is a logistic regression
-on the mean of MiniLM's word vectors. Validation labels are as noisy as the training labels, for that is what a
-practitioner has; the test labels are clean, and no choice can see them.
+A tweet is negative if the mean of its 20 or more ratings is at most -0.05. Its features are the
+mean of MiniLM's word vectors. Validation labels are as noisy as training labels, as they are in
+practice. Test labels are clean, and no selection uses them.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,25 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from rmlib.errors import RmlibValueError, nearest
 from rmlib.models.encoder import new_tagger
-from rmlib.models.frozen_features import hidden_states
+from rmlib.models.hidden_states import hidden_states
 from rmlib.text.conll import Sentence
 from rmlib.text.tweets import load_tweets
 from rmlib.text.word_split import split_words
 
-NEGATIVE = -0.05  # a mean rating of this or less
-TRAIN, VALIDATION = 1000, 500
-ALIKE = 0.5  # tweets that share half of their words or more are never in two parts
+NEGATIVE = -0.05  # the highest mean rating of a negative tweet
+TRAIN = 1000  # tweets
+VALIDATION = 500  # tweets
+ALIKE = 0.5  # tweets that share this part of their words or more are never in different parts
 
 
 class Condition(NamedTuple):
-    """What is done to the labels, and the measure that methods are chosen and judged by.
+    """How the labels are changed, and the measure by which methods are selected and compared.
 
-    `flip`: the chance that a label is wrong, (of the others, of the negatives), or "one rater": the label is the
-    opinion of a single rater. `share`: of negatives in every part; None: as it comes.
+    Attributes:
+        flip: the probability of a wrong label, (for other tweets, for negative tweets); or "one
+            rater", for labels that are the opinion of a single rater.
+        share: of negatives in every part, in (0, 1); None keeps the share of the data.
+        measure: a key of `bootstrap.MEASURES`.
     """
 
     flip: tuple[float, float] | str = (0.0, 0.0)
@@ -58,7 +62,13 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Part:
-    """x (items, width) float32, y (items,) of 0 and 1 (negative), and the numbers of the tweets."""
+    """One part of a split.
+
+    Attributes:
+        x: (items, width) float32 features.
+        y: (items,) 1 for negative, else 0.
+        tweets: (items,) indices into `load_tweets()`.
+    """
 
     x: torch.Tensor
     y: np.ndarray
@@ -67,7 +77,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts of a condition and seed. The test labels are clean, the others as the condition says."""
+    """The three parts of a condition and seed; only the test labels are always clean."""
 
     condition: Condition
     seed: int
@@ -81,24 +91,32 @@ class Split:
 
 
 @lru_cache(maxsize=1)
-def everything() -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-    """Features (tweets, 384), mean ratings, and the group of each tweet: tweets of a group are much alike."""
+def tweet_features() -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Return the features (tweets, 384), mean rating and group of each tweet; see `groups`."""
     data = load_tweets()
     tagger = new_tagger(["O"], dropout=0.0)
     words = [tuple(split_words(tweet.text)) for tweet in data]
     encoded = tagger.encode([Sentence(w, ("O",) * len(w)) for w in words])
     x, _ = hidden_states(tagger, encoded, layer=tagger.model.config.num_hidden_layers)
-    counts = torch.tensor([sum(label >= 0 for label in example.labels) for example in encoded.examples])
-    owner = torch.repeat_interleave(torch.arange(len(data)), counts)
-    means = torch.zeros(len(data), x.shape[1]).index_add_(0, owner, x) / counts.clamp_min(1)[:, None]
+    word_counts = torch.tensor(
+        [sum(label >= 0 for label in example.labels) for example in encoded.examples]
+    )
+    tweet_of_word = torch.repeat_interleave(torch.arange(len(data)), word_counts)
+    sums = torch.zeros(len(data), x.shape[1]).index_add_(0, tweet_of_word, x)
+    means = sums / word_counts.clamp_min(1)[:, None]
     return means, np.array([tweet.mean for tweet in data]), groups([tweet.text for tweet in data])
 
 
 def groups(texts: list[str]) -> np.ndarray:
-    """The number of the group of each text; texts with at least `ALIKE` of their words in common are in one group."""
-    table = CountVectorizer(binary=True, token_pattern=r"\S+").fit_transform(texts).astype(np.int32)
-    common = (table @ table.T).tocoo()
-    size = np.asarray(table.sum(1)).ravel()
+    """Return the group of each text, (texts,).
+
+    Two texts are in one group if their word sets have a Jaccard similarity of at least `ALIKE`, or
+    if a chain of such texts connects them.
+    """
+    vectorizer = CountVectorizer(binary=True, token_pattern=r"\S+")
+    words = vectorizer.fit_transform(texts).astype(np.int32)
+    common = (words @ words.T).tocoo()
+    size = np.asarray(words.sum(1)).ravel()
     alike = common.data >= ALIKE * (size[common.row] + size[common.col] - common.data)
     common.data = alike.astype(np.int32)
     common.eliminate_zeros()
@@ -107,49 +125,76 @@ def groups(texts: list[str]) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def make_split(condition: str | Condition, seed: int) -> Split:
-    """Training, validation and test tweets, and the noise on the labels of the first two.
+    """Split the tweets, with noise on the labels of training and validation.
 
     Args:
-        condition: a name in `CONDITIONS`, or one of your own.
-        seed: of the parts and of the noise.
+        condition: a name in `CONDITIONS`, or a condition of your own.
+        seed: of the split and of the noise.
 
     Raises:
         RmlibValueError: a name that is not in `CONDITIONS`.
     """
-    if isinstance(condition, str) and condition not in CONDITIONS:
-        raise RmlibValueError(f"condition {condition!r} is not known; {nearest(condition, CONDITIONS)}")
-    one = CONDITIONS[condition] if isinstance(condition, str) else condition
+    if isinstance(condition, str):
+        if condition not in CONDITIONS:
+            raise RmlibValueError(
+                f"condition {condition!r} is not known; {nearest(condition, CONDITIONS)}"
+            )
+        condition = CONDITIONS[condition]
     rng = np.random.default_rng(seed)
-    x, mean, group = everything()
+    x, mean, group = tweet_features()
     truth = (mean <= NEGATIVE).astype(int)
-    # Whole groups, in the shares 44, 23 and 33 %; the same for every condition of a seed.
-    side = rng.choice(3, size=group.max() + 1, p=[0.44, 0.23, 0.33])[group]
+    # Whole groups go to a part, 44, 23 and 33 % of them; a seed does so alike in every condition.
+    part_of_tweet = rng.choice(3, size=group.max() + 1, p=[0.44, 0.23, 0.33])[group]
     order = rng.permutation(len(truth))
-    parts = []
-    for number, size in enumerate((TRAIN, VALIDATION, None)):
-        kept = _draw(order[side[order] == number], truth, size, one.share)
-        y = truth[kept] if number == 2 else noisy(truth[kept], one.flip, kept, rng)
-        parts.append(Part(x[kept], y, kept))
-    centre = parts[0].x.mean(0)
-    scale = (parts[0].x - centre).square().mean().sqrt()
-    return Split(one, seed, *(Part((part.x - centre) / scale, part.y, part.tweets) for part in parts))
+    train, validation, test = (order[part_of_tweet[order] == part] for part in range(3))
+    train = _draw(train, truth, TRAIN, condition.share)
+    noisy_train = noisy(truth[train], condition.flip, train, rng)
+    validation = _draw(validation, truth, VALIDATION, condition.share)
+    noisy_validation = noisy(truth[validation], condition.flip, validation, rng)
+    test = _draw(test, truth, None, condition.share)
+    centre = x[train].mean(0)
+    scale = (x[train] - centre).square().mean().sqrt()
+    return Split(
+        condition,
+        seed,
+        Part((x[train] - centre) / scale, noisy_train, train),
+        Part((x[validation] - centre) / scale, noisy_validation, validation),
+        Part((x[test] - centre) / scale, truth[test], test),
+    )
 
 
-def _draw(order: np.ndarray, truth: np.ndarray, size: int | None, share: float | None) -> np.ndarray:
-    """The first `size` of an order with this share of negatives; as many as there are where size is None."""
+def _draw(
+    order: np.ndarray, truth: np.ndarray, size: int | None, share: float | None
+) -> np.ndarray:
+    """Take the first tweets of an order that have this share of negatives.
+
+    Args:
+        order: indices of tweets.
+        truth: (tweets,) 1 for negative, else 0.
+        size: how many tweets; None takes as many as there are.
+        share: of negatives; None keeps the share of the data.
+    """
     if share is None:
         return order[:size]
-    negative, other = order[truth[order] == 1], order[truth[order] == 0]
-    size = int(min(len(negative) / share, len(other) / (1 - share))) if size is None else size
-    few = round(size * share)
-    kept = np.concatenate([negative[:few], other[: size - few]])
-    return kept[np.argsort(kept)]
+    negative = order[truth[order] == 1]
+    other = order[truth[order] == 0]
+    if size is None:
+        size = int(min(len(negative) / share, len(other) / (1 - share)))
+    negatives = round(size * share)
+    return np.sort(np.concatenate([negative[:negatives], other[: size - negatives]]))
 
 
-def noisy(truth: np.ndarray, flip, numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The labels that are seen in place of the truth; see `Condition.flip`."""
+def noisy(truth: np.ndarray, flip, tweets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the labels with noise; see `Condition.flip`.
+
+    Args:
+        truth: (items,) clean labels, 1 for negative.
+        flip: as in `Condition`.
+        tweets: (items,) indices into `load_tweets()`.
+        rng: of the noise.
+    """
     if flip == "one rater":
         data = load_tweets()
-        return np.array([int(rng.choice(data[i].ratings) <= NEGATIVE) for i in numbers])
-    chance = np.where(truth == 1, flip[1], flip[0])
-    return np.where(rng.random(len(truth)) < chance, 1 - truth, truth)
+        return np.array([int(rng.choice(data[i].ratings) <= NEGATIVE) for i in tweets])
+    probability = np.where(truth == 1, flip[1], flip[0])
+    return np.where(rng.random(len(truth)) < probability, 1 - truth, truth)

@@ -1,10 +1,17 @@
-"""The sentiment case: parts that share nothing, and noise and shares of the classes as they are asked for."""
+"""The data of the sentiment case: disjoint parts, and the requested noise and class shares."""
 
 import numpy as np
 import pytest
 
 from rmlib.errors import RmlibValueError
-from rmlib.studies.sentiment_data import CONDITIONS, NEGATIVE, everything, groups, make_split, noisy
+from rmlib.studies.sentiment_data import (
+    CONDITIONS,
+    NEGATIVE,
+    groups,
+    make_split,
+    noisy,
+    tweet_features,
+)
 from rmlib.text.downloads import AssetError
 from rmlib.text.tweets import load_tweets
 
@@ -12,20 +19,27 @@ from rmlib.text.tweets import load_tweets
 @pytest.fixture(scope="module", autouse=True)
 def data():
     try:
-        return everything()
+        return tweet_features()
     except AssetError as error:
         pytest.skip(f"the tweets cannot be had: {error}")
 
 
 def test_texts_that_share_half_their_words_are_one_group():
-    texts = ["a good day", "a good day !", "A GOOD DAY", "something else here", "quite another thing"]
-    found = groups(texts)
-    assert found[0] == found[1] == found[2] and len(set(found.tolist())) == 3
+    texts = [
+        "a good day",
+        "a good day !",
+        "A GOOD DAY",
+        "something else here",
+        "quite another thing",
+    ]
+    group = groups(texts)
+    assert group[0] == group[1] == group[2] and len(set(group.tolist())) == 3
 
 
 def test_there_is_a_row_of_features_for_every_tweet(data):
     x, mean, group = data
-    assert x.shape == (4200, 384) and mean.shape == group.shape == (4200,) and bool(x.isfinite().all())
+    assert x.shape == (4200, 384) and bool(x.isfinite().all())
+    assert mean.shape == group.shape == (4200,)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -49,19 +63,20 @@ def test_training_features_have_mean_0_and_mean_square_1():
 
 
 @pytest.mark.parametrize("flip", [(0.0, 0.0), (0.3, 0.3), (0.1, 0.4)])
-def test_labels_are_flipped_at_the_rates_that_are_asked_for(flip):
+def test_labels_are_flipped_at_the_requested_rates(flip):
     truth = np.repeat([0, 1], 20_000)
     seen = noisy(truth, flip, np.arange(40_000), np.random.default_rng(0))
     assert [(seen[truth == k] != k).mean() for k in (0, 1)] == pytest.approx(flip, abs=0.01)
 
 
-def test_one_rater_is_a_rating_of_that_tweet_drawn_by_chance():
+def test_one_rater_is_a_random_rating_of_that_tweet():
     data = load_tweets()
-    sure = [i for i, one in enumerate(data) if len({r <= NEGATIVE for r in one.ratings}) == 1][:200]
-    truth = np.array([int(data[i].mean <= NEGATIVE) for i in sure])
-    assert (noisy(truth, "one rater", np.array(sure), np.random.default_rng(0)) == truth).all()
-    torn = min(range(4200), key=lambda i: abs(np.mean([r <= NEGATIVE for r in data[i].ratings]) - 0.5))
-    drawn = noisy(np.zeros(400, int), "one rater", np.full(400, torn), np.random.default_rng(0))
+    negative = [np.mean([rating <= NEGATIVE for rating in tweet.ratings]) for tweet in data]
+    unanimous = np.flatnonzero(np.isin(negative, (0, 1)))[:200]
+    truth = np.array([int(data[i].mean <= NEGATIVE) for i in unanimous])
+    assert (noisy(truth, "one rater", unanimous, np.random.default_rng(0)) == truth).all()
+    split = int(np.abs(np.array(negative) - 0.5).argmin())  # half of its raters disagree
+    drawn = noisy(np.zeros(400, int), "one rater", np.full(400, split), np.random.default_rng(0))
     assert 0.35 < drawn.mean() < 0.65
 
 

@@ -1,4 +1,4 @@
-"""The runner of a study: cut off anywhere, it ends in the same table."""
+"""Running a study: interrupted anywhere, it resumes and gives the same table."""
 
 import math
 import subprocess
@@ -8,18 +8,21 @@ import time
 import pytest
 
 from rmlib.errors import RmlibError
-from rmlib.studies.registry import find_study
+from rmlib.studies.registry import STUDIES, find_study
 from rmlib.studies.table import Study, fill, origin, read
 
 RUNS = [{"seed": seed, "alpha": alpha} for seed in range(3) for alpha in (0.0, 0.1, math.inf)]
 
 
-def study(one=lambda seed, alpha: {"value": math.sin(seed + min(alpha, 9)), "word": f"a,{seed}"}):
-    return Study("small", "rmlib study small", RUNS, one)
+def one_run(seed, alpha):
+    return {"value": math.sin(seed + min(alpha, 9)), "word": f"a,{seed}"}
+
+
+SMALL = Study("small", "rmlib study small", RUNS, one_run)
 
 
 def test_a_study_fills_its_table_in_order(tmp_path):
-    table = fill(study(), tmp_path / "new" / "t.csv", progress=False)
+    table = fill(SMALL, tmp_path / "new" / "t.csv", progress=False)
     assert list(table.columns) == ["seed", "alpha", "value", "word"] and len(table) == 9
     assert table["alpha"].tolist()[:3] == [0, 0.1, math.inf] and table["word"][8] == "a,2"
     assert table["value"][1] == pytest.approx(math.sin(0.1), abs=1e-6)
@@ -28,18 +31,19 @@ def test_a_study_fills_its_table_in_order(tmp_path):
     assert read(tmp_path / "new" / "t.csv").equals(table)
 
 
-def test_cut_off_after_any_byte_it_ends_in_the_same_table(tmp_path):
+def test_a_file_truncated_after_any_byte_gives_the_same_table(tmp_path):
     path = tmp_path / "t.csv"
-    fill(study(), path, progress=False)
+    fill(SMALL, path, progress=False)
     whole = path.read_bytes()
     for cut in [*range(0, len(whole), 7), len(whole) - 1]:
         path.write_bytes(whole[:cut])
-        fill(study(), path, progress=False)
+        fill(SMALL, path, progress=False)
         assert path.read_bytes() == whole, cut
 
 
-def test_what_is_done_is_not_done_again(tmp_path):
-    path, calls = tmp_path / "t.csv", []
+def test_a_finished_run_is_not_repeated(tmp_path):
+    path = tmp_path / "t.csv"
+    calls = []
 
     def one(seed, alpha):
         calls.append((seed, alpha))
@@ -48,14 +52,15 @@ def test_what_is_done_is_not_done_again(tmp_path):
     fill(Study("s", "c", RUNS[:4], one), path, progress=False)
     fill(Study("s", "c", RUNS, one), path, progress=False)
     assert calls == [(run["seed"], run["alpha"]) for run in RUNS]
-    fill(Study("s", "c", list(reversed(RUNS)), one), path, progress=False)  # another order: only the order changes
-    assert len(calls) == 9
+    table = fill(Study("s", "c", RUNS[::-1], one), path, progress=False)
+    assert len(calls) == 9  # another order of the runs: only the order of the rows changes
+    assert table["seed"].tolist() == [run["seed"] for run in RUNS[::-1]]
 
 
 def several(seed, alpha):
     import torch
 
-    torch.rand(3)  # whatever a run draws or computes, its row depends on its own columns alone
+    torch.rand(3)  # a row depends on its own settings alone, whatever a run draws
     return {"value": math.sin(seed + min(alpha, 9)), "threads": torch.get_num_threads()}
 
 
@@ -65,7 +70,7 @@ def test_with_several_workers_the_table_is_the_same(tmp_path):
     table = fill(Study("s", "c", RUNS, several), two, progress=False, workers=2)
     assert set(table["threads"]) == {1}  # each on one thread of its own
     assert read(one).drop(columns="threads").equals(table.drop(columns="threads"))
-    two.write_bytes(two.read_bytes()[:-200])  # cut off
+    two.write_bytes(two.read_bytes()[:-200])  # interrupted
     assert fill(Study("s", "c", RUNS, several), two, progress=False, workers=2).equals(table)
 
 
@@ -79,7 +84,8 @@ fill(Study("s", "c", [{"seed": i} for i in range(40)], one), sys.argv[1], progre
 """
 
 
-def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_table(tmp_path):
+@pytest.mark.long
+def test_killed_at_any_moment_and_started_again_it_gives_the_same_table(tmp_path):
     path = tmp_path / "t.csv"
     for wait in (0.2, 0.35, 0.15):
         process = subprocess.Popen([sys.executable, "-c", SLOW, str(path)])
@@ -95,11 +101,13 @@ def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_table(tmp_pa
 
 def test_a_file_of_another_study_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "t.csv"
-    fill(study(), path, progress=False)
+    fill(SMALL, path, progress=False)
     before = path.read_bytes()
     with pytest.raises(RmlibError, match="not of this study"):
-        fill(Study("s", "c", RUNS[:2], study().one), path, progress=False)
-    with pytest.raises(RmlibError, match="has the columns seed, alpha, value, word; this study makes"):
+        fill(Study("s", "c", RUNS[:2], one_run), path, progress=False)
+    with pytest.raises(
+        RmlibError, match="has the columns seed, alpha, value, word; this study makes"
+    ):
         more = [*RUNS, {"seed": 9, "alpha": 1.0}]
         fill(Study("s", "c", more, lambda seed, alpha: {"other": 1}), path, progress=False)
     assert path.read_bytes() == before
@@ -111,6 +119,7 @@ def test_an_unknown_study_is_named():
 
 
 def test_the_studies_have_runs_all_different():
-    for name in ("sentiment", "ner"):
+    for name in STUDIES:
         runs = find_study(name, 2).runs
-        assert len({tuple(run.values()) for run in runs}) == len(runs) and {run["seed"] for run in runs} == {0, 1}
+        assert len({tuple(run.values()) for run in runs}) == len(runs)
+        assert {run["seed"] for run in runs} == {0, 1}
