@@ -1,4 +1,6 @@
-"""An exercise of every lesson as a learner meets it: unanswered, answered wrongly, answered rightly, in the browser."""
+"""An exercise of every lesson as a learner meets it: unanswered, answered wrongly, answered
+rightly, in the browser.
+"""
 
 import json
 import os
@@ -8,30 +10,33 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from rmlib.classroom.workbook import places
-from tests.browser.driver import open_notebook, running_lab
+from rmlib.classroom.workbook import default_folders
+from tests.browser.driver import open_notebook
 
-LESSONS = [path for path in sorted(places()[0].glob("*.ipynb")) if '"q1-check"' in path.read_text(encoding="utf8")]
+pytestmark = pytest.mark.browser
+
+LESSONS = [
+    path
+    for path in sorted(default_folders()[0].glob("*.ipynb"))
+    if '"q1-check"' in path.read_text(encoding="utf8")
+]
 SHOTS = os.environ.get("RMLIB_SHOTS")  # a folder for pictures of what the learner sees
 SOLUTION = re.compile(r"( *)### BEGIN SOLUTION\n(.*?)\n *### END SOLUTION", re.S)
 
 
-@pytest.fixture(scope="module")
-def school(browser, tmp_path_factory):
-    with running_lab(tmp_path_factory.mktemp("exercises"), RMLIB_PROFILE="quick") as lab:
-        yield lab
-
-
 def first_function(path: Path) -> tuple[str, int, int, int, str, str]:
-    """Of a lesson's first exercise that asks for a function: its name; the numbers of the cells that bring `check`,
-    that are to be filled in, and that check, in the learner's copy; and the answer, wrong and right."""
+    """Of a lesson's first exercise that asks for a function: its name; the numbers of the cells
+    that bring `check`, that are to be filled in, and that check, in the learner's copy; and the
+    answer, wrong and right."""
     cells = json.loads(path.read_text(encoding="utf8"))["cells"]
     cells = [cell for cell in cells if "instructor-only" not in cell["metadata"].get("tags", [])]
     sources = ["".join(cell["source"]) for cell in cells]
     marks = [cell["metadata"].get("nbgrader", {}).get("grade_id", "") for cell in cells]
     start = next(i for i, source in enumerate(sources) if re.search(r"import .*\bcheck\b", source))
     for number, mark in enumerate(marks):
-        if mark.endswith("-answer") and re.search(r"^def .*:\n(?:.*\n)*? +### BEGIN SOLUTION", sources[number], re.M):
+        if mark.endswith("-answer") and re.search(
+            r"^def .*:\n(?:.*\n)*? +### BEGIN SOLUTION", sources[number], re.M
+        ):
             right = SOLUTION.sub(lambda found: found[2], sources[number])
             wrong = SOLUTION.sub(lambda found: f"{found[1]}return None", sources[number])
             name = mark.removesuffix("-answer")
@@ -46,11 +51,15 @@ def cell_at(page, number: int):
 
 
 def go_to(page, number: int):
-    """Bring a cell into view: a long notebook draws only what is seen, so it is scrolled there step by step."""
+    """Bring a cell into view: a long notebook draws only what is seen, so it is scrolled there step
+    by step.
+    """
     for _ in range(60):
         if page.locator(f".jp-Cell[data-windowed-list-index='{number}']").count():
             return cell_at(page, number)
-        page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollBy(0, panel.clientHeight * 0.7)")
+        page.locator(".jp-WindowedPanel-outer").first.evaluate(
+            "panel => panel.scrollBy(0, panel.clientHeight * 0.7)"
+        )
         page.wait_for_timeout(120)
     raise AssertionError(f"cell {number} is not drawn")
 
@@ -67,12 +76,14 @@ def run_cell(page, number: int, source: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
-def test_an_exercise_says_not_attempted_not_yet_and_correct(browser_page, school, lesson):
+def test_an_exercise_says_not_attempted_not_yet_and_correct(browser_page, school, ending, lesson):
     name, start, answer, check, wrong, right = first_function(lesson)
     page = browser_page
     open_notebook(page, school, lesson.name)
     run_cell(page, start)
-    for turn, (source, words) in enumerate(((None, "not attempted"), (wrong, "not yet"), (right, "correct"))):
+    for turn, (source, words) in enumerate(
+        ((None, "not attempted"), (wrong, "not yet"), (right, "correct"))
+    ):
         run_cell(page, answer, source)
         run_cell(page, check)
         shown = cell_at(page, check).locator("[role=status]")
@@ -82,7 +93,6 @@ def test_an_exercise_says_not_attempted_not_yet_and_correct(browser_page, school
         if SHOTS:
             page.wait_for_timeout(500)
             page.screenshot(path=f"{SHOTS}/{lesson.stem}_{name}_{turn}.png")
-    school.end_kernels()
 
 
 def test_every_lesson_from_01_on_has_exercises():

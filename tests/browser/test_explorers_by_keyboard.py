@@ -1,4 +1,6 @@
-"""Every explorer is moved by its controls, by keys alone, in a real browser, and its picture follows."""
+"""Every explorer is moved by its controls, by keys alone, in a real browser, and its picture
+follows.
+"""
 
 import inspect
 
@@ -10,6 +12,8 @@ import rmlib.widgets
 from rmlib.widgets.framework.explorer import Explorer
 from tests.browser.driver import move, open_notebook, run_all, running_lab
 
+pytestmark = pytest.mark.browser
+
 PICTURED = [  # those that can be made of nothing; the others have tests of their own
     name
     for name, one in vars(rmlib.widgets).items()
@@ -18,17 +22,23 @@ PICTURED = [  # those that can be made of nothing; the others have tests of thei
     and not any(p.default is p.empty for p in inspect.signature(one).parameters.values())
 ]
 # What takes long the first time on a machine, before anything is looked at.
-READY = "from rmlib.studies import sentiment_data\nfrom rmlib.widgets.instant_head.widget import newswire_features\n"
-READY += "sentiment_data.everything(), newswire_features();"
-NASTY = "import rmlib.widgets\nrmlib.widgets.EntityViewer([['<script>document.title=\\'gone\\'</script>', 'Rose'], "
-NASTY += "['Paris']], {'gold': [['O', 'B-PER'], ['B-LOC']], 'found': [['O', 'O'], ['B-ORG']]}).widget"
+READY = """from rmlib.studies import sentiment_data
+from rmlib.widgets.instant_head.numbers import newswire_features
+sentiment_data.tweet_features(), newswire_features();"""
+NASTY = """import rmlib.widgets
+sentences = [["<script>document.title='gone'</script>", "Rose"], ["Paris"]]
+gold, found = [["O", "B-PER"], ["B-LOC"]], [["O", "O"], ["B-ORG"]]
+rmlib.widgets.EntityViewer(sentences, {"gold": gold, "found": found}).widget"""
 
 OTHER = """([cell, alt]) => {
   const image = document.querySelectorAll('.jp-CodeCell')[cell].querySelector('img');
   return image && image.alt !== alt && image.complete && image.naturalWidth > 0;
 }"""
 
-SPOKEN_AND_ALT = "box => [box.querySelector('[role=status]').innerText, box.querySelector('img').alt]"  # in one moment
+# in one moment
+SPOKEN_AND_ALT = (
+    "box => [box.querySelector('[role=status]').innerText, box.querySelector('img').alt]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +72,9 @@ def test_every_control_of_every_explorer_moves_its_picture(cells, page):
         box = cells.nth(cell)
         box.locator("img").wait_for(timeout=120_000)
         controls = box.locator(".widget-slider, .widget-dropdown, .widget-radio")
-        assert controls.count() == box.locator(".widget-label:visible").count() > 0, f"{name}: a control without a name"
+        assert controls.count() == box.locator(".widget-label:visible").count() > 0, (
+            f"{name}: a control without a name"
+        )
         for number in range(controls.count()):
             control = controls.nth(number)
             before = box.locator("img").get_attribute("alt")
@@ -71,7 +83,9 @@ def test_every_control_of_every_explorer_moves_its_picture(cells, page):
             try:
                 page.wait_for_function(OTHER, arg=[cell, before], timeout=20_000)
             except Exception as error:
-                raise AssertionError(f"{name}: {what!r} was moved and the picture did not follow") from error
+                raise AssertionError(
+                    f"{name}: {what!r} was moved and the picture did not follow"
+                ) from error
             spoken, alt = box.evaluate(SPOKEN_AND_ALT)
             assert spoken == alt
         assert box.locator("[role=alert]").count() == 0

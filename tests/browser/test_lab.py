@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser.driver import open_notebook, run_all, wait_until_ready
 
+pytestmark = pytest.mark.browser
 FIRST = "00_start_here.ipynb"
 
 
@@ -56,7 +57,9 @@ def test_all_cells_run_and_the_slider_talks_to_python(browser_page, lab):
 def test_a_cell_that_fails_is_noticed(browser_page, lab):
     """The helper that every other browser test leans on must not pass a broken notebook."""
     source = (lab.workbook / FIRST).read_text(encoding="utf-8")
-    (lab.workbook / "broken.ipynb").write_text(source.replace("print(sys.executable)", "1 / 0"), encoding="utf-8")
+    (lab.workbook / "broken.ipynb").write_text(
+        source.replace("print(sys.executable)", "1 / 0"), encoding="utf-8"
+    )
     open_notebook(browser_page, lab, "broken.ipynb")
     with pytest.raises(AssertionError, match="broken.ipynb: ZeroDivisionError"):
         run_all(browser_page, lab, "broken.ipynb")

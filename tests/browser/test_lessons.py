@@ -1,4 +1,6 @@
-"""Every lesson in a real browser: it opens, all its cells run, and each of its widgets is moved and answers."""
+"""Every lesson in a real browser: it opens, all its cells run, and each of its widgets is moved and
+answers.
+"""
 
 import re
 import shutil
@@ -7,16 +9,25 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from rmlib.classroom.workbook import places
-from tests.browser.driver import CONTROLS, move, open_notebook, run_all, running_lab
+from rmlib.classroom.workbook import default_folders
+from tests.browser.driver import CONTROLS, move, open_notebook, run_all
 
-LESSONS = sorted(places()[0].glob("*.ipynb"))
+pytestmark = pytest.mark.browser
+
+LESSONS = sorted(default_folders()[0].glob("*.ipynb"))
 assert LESSONS
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# Controls that act on what comes later, or on another control: nothing has to change at once but themselves. (The
-# snapshot that is chosen is the one just kept, so to go back to it is to stay.)
-# The button of a self-test finds the number that the lesson's own cell has answered: the same words stand there.
-QUIET = {"only those that differ", "steps/s ≤", "snapshot", "go back", *(f"check answer {n}" for n in (1, 2, 3))}
+# Controls that act on what comes later, or on another control: nothing has to change at once but
+# themselves. (The snapshot that is chosen is the one just kept, so to go back to it is to stay.)
+# The button of a self-test finds the number that the lesson's own cell has answered: the same words
+# stand there.
+QUIET = {
+    "only those that differ",
+    "steps/s ≤",
+    "snapshot",
+    "go back",
+    *(f"check answer {n}" for n in (1, 2, 3)),
+}
 
 SHOWN = """cell => [...cell.querySelectorAll(
   '.widget-html-content, .widget-htmlmath-content, option'
@@ -27,23 +38,8 @@ RUN_SECONDS = 400  # lesson 04 on one busy core; a quiet machine takes a quarter
 ANSWER_SECONDS = 90  # a sweep over α on a slow machine; most controls answer in a tenth of a second
 
 
-@pytest.fixture(scope="module")
-def school(browser, tmp_path_factory):
-    """A server on the kit's own workbook, and beside each lesson a copy with its solutions."""
-    with running_lab(tmp_path_factory.mktemp("school"), RMLIB_PROFILE="quick") as lab:
-        for lesson in LESSONS:
-            shutil.copy(lesson, lab.workbook / solved(lesson))
-        yield lab
-
-
-@pytest.fixture
-def ending(school):
-    """Afterwards no kernel is left to take time from the next lesson."""
-    yield
-    school.end_kernels()
-
-
 def solved(lesson) -> str:
+    """The name, in the workbook, of the lesson with its solutions."""
     return f"solved_{lesson.name}"
 
 
@@ -56,6 +52,7 @@ def test_the_lesson_of_the_workbook_opens(browser_page, school, ending, lesson):
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_all_cells_run_and_every_widget_answers(browser_page, school, ending, lesson):
+    shutil.copy(lesson, school.workbook / solved(lesson))
     open_notebook(browser_page, school, solved(lesson))
     stored = run_all(browser_page, school, solved(lesson), timeout=RUN_SECONDS)
     assert any("widget" in cell.source for cell in stored.cells), "a lesson without a widget"
@@ -65,13 +62,15 @@ def test_all_cells_run_and_every_widget_answers(browser_page, school, ending, le
 
 
 def try_widget(page, number: int) -> None:
-    """Move every control of the widget in a cell, by the keyboard, and see that something answers."""
+    """Move every control of a cell's widget, by the keyboard, and see that something answers."""
     cell = page.locator(f".jp-Cell[data-windowed-list-index='{number}']")
     cell.scroll_into_view_if_needed()
     cell.locator(".jupyter-widgets").first.wait_for(timeout=30_000)
     controls = cell.locator(CONTROLS)
     # Progress bars have none, nor has `check_widgets`, which the browser answers without a reader.
-    controls.or_(cell.locator(".widget-hprogress")).or_(cell.get_by_text("[OK]")).first.wait_for(timeout=60_000)
+    controls.or_(cell.locator(".widget-hprogress")).or_(cell.get_by_text("[OK]")).first.wait_for(
+        timeout=60_000
+    )
     settled(page, cell)  # by then all of them are there
     for control in controls.all():
         name = named(control)
@@ -80,7 +79,9 @@ def try_widget(page, number: int) -> None:
         before = settled(page, cell)
         move(control)
         if name not in QUIET:
-            wait_for_change(page, cell, before, f"cell {number}: {name!r} was moved and nothing answered")
+            wait_for_change(
+                page, cell, before, f"cell {number}: {name!r} was moved and nothing answered"
+            )
     assert cell.locator("[role=alert]").count() == 0
 
 
@@ -92,12 +93,14 @@ def named(control) -> str:
 
 
 def shown(cell) -> str:
-    """All words and pictures of a widget, and what its menus offer; not where the controls stand."""
+    """All words and pictures of a widget, and what its menus offer, but no control's position."""
     return cell.evaluate(SHOWN)
 
 
 def settled(page, cell) -> str:
-    """The same, when it has stood still for a while: formulas are set late, and a training may go on."""
+    """The same, when it has stood still for a while: formulas are set late, and a training may go
+    on.
+    """
     now = shown(cell)
     for _ in range(20):
         page.wait_for_timeout(300)

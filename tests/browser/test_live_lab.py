@@ -1,4 +1,6 @@
-"""Two live labs in one notebook, by keys in a real browser, while both train: a tiny BERT, ten steps a second each."""
+"""Two live labs in one notebook, by keys in a real browser, while both train: a tiny BERT, ten
+steps a second each.
+"""
 
 import contextlib
 import json
@@ -12,32 +14,39 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.browser.driver import open_notebook, run_all, running_lab, wait_until_ready
 
+pytestmark = pytest.mark.browser
+
 NAME = "live.ipynb"
 SETUP = """import json, os, time
-from rmlib import corpora
-from rmlib.training.config import Config
-from rmlib.text.conll import Sentence
 from rmlib.models.encoder import new_tagger
-from rmlib.widgets import LiveTraining
+from rmlib.text import corpora
+from rmlib.text.conll import Sentence
+from rmlib.training.config import Config
+from rmlib.training.dev_monitor import DevMonitor
 from rmlib.training.live import Live, reopen
 from rmlib.training.loop import Training
-from rmlib.training.dev_monitor import Watch
+from rmlib.widgets import LiveTraining
 
 def make(name):
     corpus = corpora.newswire()
     tagger = new_tagger(corpus.tags, {tiny!r})
-    training = Training(tagger, tagger.encode(corpus.train[:200]).examples, Config(budget=256, epochs=1000))
+    examples = tagger.encode(corpus.train[:200]).examples
+    training = Training(tagger, examples, Config(max_tokens=256, epochs=1000))
     shown = [Sentence(("<b>bold</b>", "Rose"), ("O", "B-PER"))]
-    return Live(training, evaluate=Watch(tagger, corpus.dev[:10], shown), every=30, name=name)
+    return Live(training, evaluate=DevMonitor(tagger, corpus.dev[:10], shown), every=30, name=name)
 
 labs, moved = {{}}, []
 def show(name):
     lab = labs[name] = LiveTraining(reopen(name, make))
     lab.speed = 5
-    lab._controls["alpha"].observe(lambda change: moved.append((name, len(lab.live.history), change["new"])), "value")
+    (alpha,) = (one for one in lab.widget.children[0].children if one.description == "α")
+    note = lambda change: moved.append((name, len(lab.live.history), change["new"]))
+    alpha.observe(note, "value")
     return lab.widget"""
-ASK = """print(json.dumps({"pid": os.getpid(), "asked": time.time(), "moved": moved, "labs": {name: {
-    "state": lab.live.state, "alphas": [row["alpha"] for row in lab.live.history]} for name, lab in labs.items()}}))"""
+ASK = """states = {name: lab.live.state for name, lab in labs.items()}
+alphas = {name: [row["alpha"] for row in lab.live.history] for name, lab in labs.items()}
+found = {name: {"state": states[name], "alphas": alphas[name]} for name in labs}
+print(json.dumps({"pid": os.getpid(), "asked": time.time(), "moved": moved, "labs": found}))"""
 WAIT = "labs['one'].live.join()"
 CLOSE = "for lab in labs.values():\n    lab.live.close()"
 SOURCES = [SETUP, "show('one')", "show('two')", ASK, "# waits", "# closes"]
@@ -49,9 +58,15 @@ def opened(browser, tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     (folder / "notebooks").mkdir()
     sources = [SETUP.format(tiny=str(tiny)), *SOURCES[1:]]
-    nbformat.write(new_notebook(cells=[new_code_cell(one) for one in sources]), folder / "notebooks" / NAME)
-    with running_lab(folder, "--notebooks", str(folder / "notebooks"), RMLIB_PROFILE="quick") as lab:
-        context = browser.new_context(viewport={"width": 1280, "height": 4000})  # JupyterLab draws no cells out of view
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(one) for one in sources]), folder / "notebooks" / NAME
+    )
+    with running_lab(
+        folder, "--notebooks", str(folder / "notebooks"), RMLIB_PROFILE="quick"
+    ) as lab:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 4000}
+        )  # JupyterLab draws no cells out of view
         page, errors = context.new_page(), []
         page.on("pageerror", lambda error: errors.append(str(error)))
         open_notebook(page, lab, NAME)
@@ -81,6 +96,11 @@ def status(page, number: int, says: str):
     line = cell(page, number).locator("[role=status]", has_text=says)
     line.wait_for(timeout=20_000)
     return line
+
+
+def wait_for_alpha(page, number: int, alpha: float) -> None:
+    """Wait until a lab's steps are taken with this α."""
+    status(page, number, f"Active: α = {alpha:g},")
 
 
 def run(page, number: int, source: str = "") -> None:
@@ -114,9 +134,12 @@ def test_alpha_moved_while_it_trains_is_in_the_history_within_two_steps(page):
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
         move_alpha(page, 1, key)
         page.wait_for_timeout(900)
-    status(page, 1, "In force: α = 3,")
+    wait_for_alpha(page, 1, 3)
     told = ask(page)
-    alphas, moves = told["labs"]["one"]["alphas"], [move for move in told["moved"] if move not in before["moved"]]
+    alphas, moves = (
+        told["labs"]["one"]["alphas"],
+        [move for move in told["moved"] if move not in before["moved"]],
+    )
     assert [(name, alpha) for name, _, alpha in moves] == [("one", 3), ("one", 10), ("one", 3)]
     for _, done, alpha in moves:
         assert alphas[done + 1] == alpha, f"{alpha} after {done} steps: {alphas[done:]}"
@@ -127,7 +150,7 @@ def test_the_other_lab_keeps_its_own(page):
     told = ask(page)["labs"]
     assert set(told["two"]["alphas"]) == {1.0} and told["two"]["state"] == "training"
     move_alpha(page, 2, "ArrowLeft")
-    status(page, 2, "In force: α = 0.3,")
+    wait_for_alpha(page, 2, 0.3)
     told = ask(page)["labs"]
     assert told["two"]["alphas"][-1] == 0.3 and 0.3 not in told["one"]["alphas"]
 
@@ -158,21 +181,23 @@ def test_a_cell_that_waits_can_be_interrupted_and_the_lab_lives_on(opened):
     run(page, 4, WAIT)
     page.locator("#jp-main-statusbar", has_text="| Busy").wait_for(timeout=20_000)
     move_alpha(page, 1, "ArrowLeft")  # the cell waits, the lab does not
-    status(page, 1, "In force: α = 1,")
+    wait_for_alpha(page, 1, 1)
     post(lab, f"api/kernels/{kernel(lab)}/interrupt")
-    cell(page, 4).locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").wait_for(timeout=20_000)
+    cell(page, 4).locator(".jp-OutputArea-output", has_text="KeyboardInterrupt").wait_for(
+        timeout=20_000
+    )
     move_alpha(page, 1, "ArrowLeft")
-    status(page, 1, "In force: α = 0.3,")
+    wait_for_alpha(page, 1, 0.3)
     assert ask(page)["labs"]["one"]["state"] == "training"
 
 
 def test_the_cell_run_again_takes_over(page):
     before = len(ask(page)["labs"]["one"]["alphas"])
     move_alpha(page, 1)
-    status(page, 1, "In force: α = 1,")
+    wait_for_alpha(page, 1, 1)
     run(page, 1)
     page.wait_for_timeout(500)
-    status(page, 1, "In force: α = 1,")
+    wait_for_alpha(page, 1, 1)
     assert cell(page, 1).locator(".widget-readout").first.inner_text() == "1"
     told = ask(page)["labs"]["one"]
     assert len(told["alphas"]) > before and told["state"] == "training"
@@ -185,9 +210,9 @@ def test_the_page_loaded_again_finds_the_labs(page):
     page.on("dialog", lambda dialog: dialog.accept())  # unsaved changes are lost
     page.reload()
     wait_until_ready(page)
-    status(page, 1, "In force: α = 1,")
+    wait_for_alpha(page, 1, 1)
     move_alpha(page, 1)
-    status(page, 1, "In force: α = 3,")
+    wait_for_alpha(page, 1, 3)
     told = ask(page)["labs"]["one"]
     assert told["state"] == "training" and len(told["alphas"]) > before and told["alphas"][-1] == 3
 
@@ -209,7 +234,9 @@ def test_a_kernel_that_is_restarted_leaves_nothing_behind(opened):
     press(page, 1, "train")
     status(page, 1, "training")
     told = ask(page)
-    assert told["pid"] != pid and told["labs"]["one"]["alphas"].count(1.0) == len(told["labs"]["one"]["alphas"])
+    assert told["pid"] != pid and told["labs"]["one"]["alphas"].count(1.0) == len(
+        told["labs"]["one"]["alphas"]
+    )
     run(page, 5, CLOSE)
     status(page, 1, "closed")
 
@@ -221,4 +248,6 @@ def kernel(lab) -> str:
 
 def post(lab, path: str) -> None:
     headers = {"Authorization": f"token {lab.token}"}
-    urllib.request.urlopen(urllib.request.Request(lab.url + path, b"", headers, method="POST"), timeout=30).close()
+    urllib.request.urlopen(
+        urllib.request.Request(lab.url + path, b"", headers, method="POST"), timeout=30
+    ).close()

@@ -1,4 +1,6 @@
-"""A small lesson with exercises as the real ones have them, for the tests of what is handed out and graded."""
+"""A small lesson with exercises as the real ones have them, for the tests of what is handed out and
+graded.
+"""
 
 import json
 from pathlib import Path
@@ -21,21 +23,35 @@ def check(answer, right):
 
 def answer_cell(source: str, grade_id: str, **changes):
     """A cell whose solution nbgrader clears."""
-    mark = {"grade": False, "grade_id": grade_id, "locked": False, "schema_version": 3, "solution": True, "task": False}
+    mark = {
+        "grade": False,
+        "grade_id": grade_id,
+        "locked": False,
+        "schema_version": 3,
+        "solution": True,
+        "task": False,
+    }
     return new_code_cell(source, metadata={"nbgrader": mark | changes})
 
 
 def test_cell(source: str, grade_id: str, points: float, **changes):
     """A locked cell that gives points."""
-    return answer_cell(source, grade_id, grade=True, locked=True, solution=False, **{"points": points, **changes})
+    return answer_cell(
+        source, grade_id, grade=True, locked=True, solution=False, **{"points": points, **changes}
+    )
 
 
 test_cell.__test__ = False  # pytest: this is no test
 
 
 def write_made_up(path: Path) -> Path:
-    """Four exercises that give 2, 3, 1 and 4 points. The last test warns, as libraries do; that costs nothing."""
-    cells = [new_markdown_cell("# Made up\n\nSee the [glossary](GLOSSARY.md)."), new_code_cell(CHECK)]
+    """Four exercises that give 2, 3, 1 and 4 points. The last test warns, as libraries do; that
+    costs nothing.
+    """
+    cells = [
+        new_markdown_cell("# Made up\n\nSee the [glossary](GLOSSARY.md)."),
+        new_code_cell(CHECK),
+    ]
     for n, points in enumerate(POINTS, 1):
         cells.append(answer_cell(SOLVED.format(n=n), f"q{n}-answer"))
         cells.append(test_cell(f"check(times_{n}(5), {5 * n})", f"q{n}-check", points))
@@ -51,4 +67,8 @@ def gradable(*names: str) -> list[str]:
     """Those of the real lessons whose cells carry nbgrader's metadata."""
     paths = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not names or path.stem in names]
     stored = {path.stem: json.loads(path.read_text(encoding="utf8"))["cells"] for path in paths}
-    return [name for name, cells in stored.items() if any("nbgrader" in cell["metadata"] for cell in cells)]
+    return [
+        name
+        for name, cells in stored.items()
+        if any("nbgrader" in cell["metadata"] for cell in cells)
+    ]

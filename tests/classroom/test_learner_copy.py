@@ -13,7 +13,13 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from rmlib.classroom import learner_copy
-from rmlib.classroom.learner_copy import STUB, WorkbookError, check_regions, make_learner_copy, source_key
+from rmlib.classroom.learner_copy import (
+    STUB,
+    WorkbookError,
+    check_regions,
+    make_learner_copy,
+    source_key,
+)
 from rmlib.errors import RmlibError
 from tests.classroom.made_up_lesson import (
     CHECK,
@@ -26,6 +32,7 @@ from tests.classroom.made_up_lesson import (
     write_made_up,
 )
 
+WITHOUT_BERT = ("01_two_part_loss", "02_gradients_three_ways", "03_rewards_you_can_train")
 SECRET = "SECRET = 41 + 1"
 SOLUTION = f"### BEGIN SOLUTION\n{SECRET}\n### END SOLUTION"
 
@@ -71,7 +78,11 @@ def test_what_is_outside_the_markers_stays_in_order(tmp_path_factory, kinds, ind
             source.append(f"{space}keep_{number}")
             outside.append(source[-1])
             continue
-        source += [f"{space}### BEGIN SOLUTION", f"{space}hide_{number}", f"{space}### END SOLUTION"]
+        source += [
+            f"{space}### BEGIN SOLUTION",
+            f"{space}hide_{number}",
+            f"{space}### END SOLUTION",
+        ]
         outside += [f"{space}# YOUR CODE HERE", f"{space}..."]
     assert cleared(tmp_path_factory.mktemp("n"), "\n".join(source)) == ["\n".join(outside)]
 
@@ -90,7 +101,9 @@ def test_hidden_tests_go_and_the_tests_are_locked(tmp_path):
     assert check.metadata.editable is False and check.metadata.deletable is False
     assert answer.metadata.deletable is False and "editable" not in answer.metadata
     solved = read_copy(make_learner_copy(path, solutions=True)).cells
-    assert [cell.source for cell in solved] == [SOLUTION, hidden] and "deletable" not in solved[1].metadata
+    assert [cell.source for cell in solved] == [SOLUTION, hidden] and "deletable" not in solved[
+        1
+    ].metadata
 
 
 def test_all_outputs_go_except_from_the_copy_with_solutions(tmp_path):
@@ -109,7 +122,10 @@ def test_all_outputs_go_except_from_the_copy_with_solutions(tmp_path):
 
 
 def test_instructor_cells_and_widget_state_go_and_the_kernel_is_plain(tmp_path):
-    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/plain": "VBox(...)"}
+    view = {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "m"},
+        "text/plain": "VBox(...)",
+    }
     path = write_notebook(
         tmp_path / "n.ipynb",
         new_code_cell("answers()", metadata={"tags": ["instructor-only", "slow"]}),
@@ -130,9 +146,17 @@ def test_instructor_cells_and_widget_state_go_and_the_kernel_is_plain(tmp_path):
 
 
 def test_the_copy_of_a_notebook_without_cell_ids_is_the_same_each_time(tmp_path):
-    cell = {"cell_type": "code", "source": "x", "metadata": {}, "outputs": [], "execution_count": None}
+    cell = {
+        "cell_type": "code",
+        "source": "x",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
     path = tmp_path / "n.ipynb"
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell, cell]}))
+    path.write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell, cell]})
+    )
     assert make_learner_copy(path) == make_learner_copy(path)
     assert len({c.id for c in read_copy(make_learner_copy(path)).cells}) == 2
 
@@ -140,7 +164,11 @@ def test_the_copy_of_a_notebook_without_cell_ids_is_the_same_each_time(tmp_path)
 def test_a_lesson_gives_the_same_bytes_each_time(tmp_path):
     path = write_made_up(tmp_path / "01_made_up.ipynb")
     assert make_learner_copy(path) == make_learner_copy(path)
-    assert make_learner_copy(path, solutions=True) == make_learner_copy(path, solutions=True) != make_learner_copy(path)
+    assert (
+        make_learner_copy(path, solutions=True)
+        == make_learner_copy(path, solutions=True)
+        != make_learner_copy(path)
+    )
 
 
 def test_the_key_of_a_source_changes_with_whatever_changes_its_copy(tmp_path, monkeypatch):
@@ -166,15 +194,23 @@ def test_the_key_of_a_source_changes_with_whatever_changes_its_copy(tmp_path, mo
     [
         ("x\n### BEGIN SOLUTION\ny", "line 2: BEGIN SOLUTION is never closed"),
         ("### END SOLUTION", "line 1: END SOLUTION found, expected BEGIN SOLUTION before it"),
-        ("### BEGIN SOLUTION\nx\n### BEGIN SOLUTION\n### END SOLUTION", "line 3: BEGIN SOLUTION found, expected END"),
+        (
+            "### BEGIN SOLUTION\nx\n### BEGIN SOLUTION\n### END SOLUTION",
+            "line 3: BEGIN SOLUTION found, expected END",
+        ),
         ("x\n### BEGIN HIDDEN TESTS", "line 2: BEGIN HIDDEN TESTS is never closed"),
-        ("### BEGIN  SOLUTION\nx\n### END  SOLUTION", "line 1: '### BEGIN  SOLUTION'; nbgrader expects"),
+        (
+            "### BEGIN  SOLUTION\nx\n### END  SOLUTION",
+            "line 1: '### BEGIN  SOLUTION'; nbgrader expects",
+        ),
         ("x\n# begin solution\nx\n# end solution", "line 2: '# begin solution'; nbgrader expects"),
         ("### BEGIN_SOLUTION\nx", "line 1: '### BEGIN_SOLUTION'; nbgrader expects"),
     ],
 )
 def test_a_marker_without_its_partner_names_notebook_cell_and_line(tmp_path, source, line):
-    path = write_notebook(tmp_path / "05_live.ipynb", new_markdown_cell("# Title"), new_code_cell(source))
+    path = write_notebook(
+        tmp_path / "05_live.ipynb", new_markdown_cell("# Title"), new_code_cell(source)
+    )
     for solutions in (False, True):
         with pytest.raises(WorkbookError, match=f"05_live.ipynb, cell 2, {line}"):
             make_learner_copy(path, solutions)
@@ -188,10 +224,19 @@ def test_words_that_only_look_like_a_marker_are_left_alone():
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
-        ([test_cell("x", "q1", "two")], "cell 1: nbgrader does not take its metadata: 'two' is not of type 'number'"),
-        ([new_code_cell(), test_cell("x", "", 2)], "cell 2: nbgrader does not take its metadata: grade_id is empty"),
+        (
+            [test_cell("x", "q1", "two")],
+            "cell 1: nbgrader does not take its metadata: 'two' is not of type 'number'",
+        ),
+        (
+            [new_code_cell(), test_cell("x", "", 2)],
+            "cell 2: nbgrader does not take its metadata: grade_id is empty",
+        ),
         ([answer_cell("x", "q1", schema_version=2)], "cell 1: .* schema version: 2"),
-        ([answer_cell("x", "q1"), test_cell("x", "q1", 1)], "cell 2: grade_id 'q1' is also that of cell 1"),
+        (
+            [answer_cell("x", "q1"), test_cell("x", "q1", 1)],
+            "cell 2: grade_id 'q1' is also that of cell 1",
+        ),
     ],
 )
 def test_metadata_that_nbgrader_does_not_take_name_the_cell(tmp_path, cells, told):
@@ -202,10 +247,19 @@ def test_metadata_that_nbgrader_does_not_take_name_the_cell(tmp_path, cells, tol
 
 
 def test_what_only_nbgrader_sees_is_told_with_the_notebooks_name(tmp_path):
-    task = {"grade": False, "grade_id": "t", "locked": True, "schema_version": 3, "solution": False, "task": True}
+    task = {
+        "grade": False,
+        "grade_id": "t",
+        "locked": True,
+        "schema_version": 3,
+        "solution": False,
+        "task": True,
+    }
     picture = "=== BEGIN MARK SCHEME ===\n![a](attachment:a.png)\n=== END MARK SCHEME ==="
     cell = new_markdown_cell(picture, metadata={"nbgrader": task | {"points": 1}})
-    with pytest.raises(WorkbookError, match=r"n.ipynb: nbgrader cannot make the learner's copy: .*attachment"):
+    with pytest.raises(
+        WorkbookError, match=r"n.ipynb: nbgrader cannot make the learner's copy: .*attachment"
+    ):
         make_learner_copy(write_notebook(tmp_path / "n.ipynb", cell))
 
 
@@ -219,8 +273,10 @@ def test_what_only_nbgrader_sees_is_told_with_the_notebooks_name(tmp_path):
         b"\xff\xfe\x00",
         b'{"nbformat": 4, "cells"',
         b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": 3}',
-        b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", "source": ""}]}',
-        b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "no", "metadata": {}}]}',
+        b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, '
+        b'"cells": [{"cell_type": "code", "source": ""}]}',
+        b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, '
+        b'"cells": [{"cell_type": "no", "metadata": {}}]}',
     ],
 )
 def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, content):
@@ -242,14 +298,25 @@ def run(notebook, folder: Path):
 
 
 def shown(cell) -> str:
-    return "".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return "".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["made_up", *gradable("01_two_part_loss", "02_gradients_three_ways", "03_rewards_you_can_train")]
+    "name",
+    [
+        "made_up",
+        *(pytest.param(name, marks=pytest.mark.long) for name in gradable(*WITHOUT_BERT)),
+    ],
 )
 def test_a_copy_runs_to_its_end_unanswered_and_every_check_says_not_attempted(tmp_path, name):
-    path = write_made_up(tmp_path / "made_up.ipynb") if name == "made_up" else NOTEBOOKS / f"{name}.ipynb"
+    path = (
+        write_made_up(tmp_path / "made_up.ipynb")
+        if name == "made_up"
+        else NOTEBOOKS / f"{name}.ipynb"
+    )
     notebook = run(read_copy(make_learner_copy(path)), tmp_path)
     checks = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
     assert len(checks) >= 3

@@ -1,4 +1,6 @@
-"""The nbgrader course: laid out, kept, and put through nbgrader itself with good, poor and hostile submissions."""
+"""The nbgrader course: laid out, kept, and put through nbgrader itself with good, poor and hostile
+submissions.
+"""
 
 import copy
 import os
@@ -16,10 +18,21 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from rmlib.classroom.learner_copy import WorkbookError, make_learner_copy, read_lesson
 from rmlib.classroom.nbgrader_course import exercises_of, make_course, next_steps
-from tests.classroom.made_up_lesson import NOTEBOOKS, POINTS, answer_cell, gradable, test_cell, write_made_up
+from tests.classroom.made_up_lesson import (
+    NOTEBOOKS,
+    POINTS,
+    answer_cell,
+    gradable,
+    test_cell,
+    write_made_up,
+)
 
 LOOP = "while True:\n        pass"
-FEW = ("broken", "hostile", "perfect")  # of a real lesson, which takes long to run, not all students
+FEW = (
+    "broken",
+    "hostile",
+    "perfect",
+)  # of a real lesson, which takes long to run, not all students
 
 
 @pytest.fixture
@@ -40,14 +53,20 @@ def files(folder: Path) -> list[str]:
 # What is laid out
 
 
-def test_a_course_holds_its_settings_and_each_lesson_with_points_and_what_it_links_to(lessons, tmp_path):
+def test_a_course_holds_its_settings_and_each_lesson_with_points_and_what_it_links_to(
+    lessons, tmp_path
+):
     course = tmp_path / "course"
     summary = make_course(lessons, course)
     home = "source/01_made_up/"
     assert files(course) == ["nbgrader_config.py", home + "01_made_up.ipynb", home + "GLOSSARY.md"]
     assert sorted(summary.made) == files(course)
-    assert (course / home / "01_made_up.ipynb").read_bytes() == make_learner_copy(lessons / "01_made_up.ipynb", True)
-    assert exercises_of(course / home / "01_made_up.ipynb") == {f"q{n}-check": p for n, p in enumerate(POINTS, 1)}
+    assert (course / home / "01_made_up.ipynb").read_bytes() == make_learner_copy(
+        lessons / "01_made_up.ipynb", True
+    )
+    assert exercises_of(course / home / "01_made_up.ipynb") == {
+        f"q{n}-check": p for n, p in enumerate(POINTS, 1)
+    }
     steps = next_steps(course)
     for command in ("generate_assignment", "autograde", "generate_feedback"):
         assert f"nbgrader {command} 01_made_up" in steps
@@ -62,7 +81,9 @@ def test_links_of_the_real_lessons_lead_somewhere(tmp_path):
         for link in re.findall(r"\]\(([^)#:]+)[)#]", lesson.read_text(encoding="utf-8"))
         if link.endswith((".ipynb", ".md"))
     ]
-    assert [f"{lesson.stem}: {link}" for lesson, link in links if not (lesson.parent / link).is_file()] == []
+    assert [
+        f"{lesson.stem}: {link}" for lesson, link in links if not (lesson.parent / link).is_file()
+    ] == []
     assert {link for _, link in links} >= {"GLOSSARY.md", "../05_live_lab/05_live_lab.ipynb"}
 
 
@@ -82,13 +103,22 @@ def test_made_again_it_takes_what_is_new_and_keeps_what_the_teacher_changed(less
     assert (course / home / "GLOSSARY.md").read_text() == "mine too\n"
     assert summary.beside == [(home + "GLOSSARY.md", f"newer/{home}GLOSSARY.new.md")]
     assert (course / f"newer/{home}GLOSSARY.new.md").read_text() == "version 2\n"
-    assert sorted(os.listdir(course / home)) == ["01_made_up.ipynb", "GLOSSARY.md"]  # else nbgrader hands it out
+    assert sorted(os.listdir(course / home)) == [
+        "01_made_up.ipynb",
+        "GLOSSARY.md",
+    ]  # else nbgrader hands it out
 
 
 def test_a_lesson_that_nbgrader_would_refuse_is_named_before_anything_is_written(lessons, tmp_path):
-    cells = [test_cell("check()", "q1-check", 1), new_code_cell("\nx = 1\n### BEGIN SOLUTION\n### END SOLUTION")]
+    cells = [
+        test_cell("check()", "q1-check", 1),
+        new_code_cell("\nx = 1\n### BEGIN SOLUTION\n### END SOLUTION"),
+    ]
     nbformat.write(new_notebook(cells=cells), lessons / "02_two.ipynb")
-    with pytest.raises(WorkbookError, match=r"02_two.ipynb, the cell that starts with 'x = 1': .* \"solution\": true"):
+    with pytest.raises(
+        WorkbookError,
+        match=r"02_two.ipynb, the cell that starts with 'x = 1': .* \"solution\": true",
+    ):
         make_course(lessons, tmp_path / "course")
     hidden = answer_cell("### BEGIN HIDDEN TESTS\n### END HIDDEN TESTS", "q1-answer")
     nbformat.write(new_notebook(cells=[cells[0], hidden]), lessons / "02_two.ipynb")
@@ -119,7 +149,9 @@ def test_a_real_lesson_is_an_assignment_as_it_is(name):
 
 @dataclass
 class Graded:
-    """A course after nbgrader has graded it. `points` of each test, in their order; `said`: what autograde printed."""
+    """A course after nbgrader has graded it. `points` of each test, in their order; `said`: what
+    autograde printed.
+    """
 
     course: Path
     lesson: str
@@ -139,7 +171,9 @@ class Graded:
 
         with Gradebook(f"sqlite:///{self.course / 'gradebook.db'}") as book:
             found = book.assignment_submissions(self.lesson)
-            return {one.student.id: (one.score, one.max_score, one.needs_manual_grade) for one in found}
+            return {
+                one.student.id: (one.score, one.max_score, one.needs_manual_grade) for one in found
+            }
 
 
 def nbgrader(course: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -161,7 +195,9 @@ def place(notebook, grade_id: str) -> int:
 
 
 def submissions(released, source) -> dict:
-    """Student -> notebook. Exercises count from 0 here; each is an answer and the test that follows it."""
+    """Student -> notebook. Exercises count from 0 here; each is an answer and the test that follows
+    it.
+    """
     marks = [cell.metadata.get("nbgrader", {}) for cell in source.cells]
     answers = [mark["grade_id"] for mark in marks if mark.get("solution")]
     tests = [mark["grade_id"] for mark in marks if mark.get("grade")]
@@ -173,7 +209,9 @@ def submissions(released, source) -> dict:
             notebook.cells[place(notebook, answers[i])].source = cell.source
         return notebook
 
-    hostile = solved(0)  # right, and then its test deleted; a loop without end; a test that asks for nothing
+    hostile = solved(
+        0
+    )  # right, and then its test deleted; a loop without end; a test that asks for nothing
     del hostile.cells[place(hostile, tests[0])]
     looping = hostile.cells[place(hostile, answers[1])]
     assert looping.source.endswith("...")
@@ -193,7 +231,10 @@ def submissions(released, source) -> dict:
     }
 
 
-@pytest.fixture(scope="module", params=["01_made_up", *gradable("02_gradients_three_ways")])
+REAL = [pytest.param(name, marks=pytest.mark.long) for name in gradable("02_gradients_three_ways")]
+
+
+@pytest.fixture(scope="module", params=["01_made_up", *REAL])
 def graded(request, tmp_path_factory) -> Graded:
     """Laid out, released, submitted by some students, graded, and feedback written."""
     lesson, base = request.param, tmp_path_factory.mktemp("graded")
@@ -223,8 +264,12 @@ def graded(request, tmp_path_factory) -> Graded:
 def test_what_nbgrader_hands_out_is_what_the_workbook_holds(graded):
     name = f"{graded.lesson}/{graded.lesson}.ipynb"
     released = nbformat.read(graded.course / "release" / name, as_version=4)
-    copied = nbformat.reads(make_learner_copy(graded.course / "source" / name).decode(), as_version=4)
-    assert [(c.source, c.metadata) for c in released.cells] == [(c.source, c.metadata) for c in copied.cells]
+    copied = nbformat.reads(
+        make_learner_copy(graded.course / "source" / name).decode(), as_version=4
+    )
+    assert [(c.source, c.metadata) for c in released.cells] == [
+        (c.source, c.metadata) for c in copied.cells
+    ]
     assert not any(cell.get("outputs") for cell in released.cells)
 
 
@@ -249,26 +294,36 @@ def test_nbgrader_names_whom_it_could_not_grade_and_grades_the_others(graded):
 
 def test_what_a_hostile_student_took_away_is_back_when_it_is_graded(graded):
     name = f"{graded.lesson}/{graded.lesson}.ipynb"
-    source, seen = (nbformat.read(graded.course / p / name, 4) for p in ("source", "autograded/hostile"))
+    source, seen = (
+        nbformat.read(graded.course / p / name, 4) for p in ("source", "autograded/hostile")
+    )
     tests = [cell for cell in source.cells if cell.metadata.get("nbgrader", {}).get("grade")]
     for cell in tests[:3]:
         after = seen.cells[place(seen, cell.metadata.nbgrader.grade_id)]
         assert after.source.endswith(cell.source)
         assert after.metadata.nbgrader.points == cell.metadata.nbgrader.points
     stopped = " ".join(str(output) for cell in seen.cells for output in cell.get("outputs", []))
-    assert ("CellTimeoutError" if graded.lesson == "01_made_up" else "your code was stopped after") in stopped
+    assert (
+        "CellTimeoutError" if graded.lesson == "01_made_up" else "your code was stopped after"
+    ) in stopped
 
 
 def open_pages(paths: list[Path]) -> list[str]:
     """What Chromium shows of each page; an error that a page throws fails the test."""
-    chromium = os.environ.get("RMLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = (
+        os.environ.get("RMLIB_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
     if not chromium:
         required = os.environ.get("RMLIB_REQUIRE_BROWSER") == "1"
         (pytest.fail if required else pytest.skip)("needs Chromium: `apt-get install chromium`")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         page, errors, texts = browser.new_context(offline=True).new_page(), [], []
         page.on("pageerror", lambda error: errors.append(str(error)))
         for path in paths:
@@ -279,10 +334,16 @@ def open_pages(paths: list[Path]) -> list[str]:
     return texts
 
 
+@pytest.mark.browser
 def test_the_feedback_opens_in_a_browser_and_shows_the_scores(graded):
     scores = {name: score for name, score in graded.scores.items() if name != "broken"}
-    pages = [graded.course / "feedback" / name / graded.lesson / f"{graded.lesson}.html" for name in scores]
-    with ThreadPoolExecutor(1) as own:  # the browser tests' Playwright may be at work in this thread
+    pages = [
+        graded.course / "feedback" / name / graded.lesson / f"{graded.lesson}.html"
+        for name in scores
+    ]
+    with ThreadPoolExecutor(
+        1
+    ) as own:  # the browser tests' Playwright may be at work in this thread
         texts = own.submit(open_pages, pages).result()
     for (score, most, _), text in zip(scores.values(), texts, strict=True):
         assert f"{graded.lesson} (Score: {score:.1f} / {most:.1f})" in text

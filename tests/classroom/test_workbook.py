@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from rmlib.classroom import workbook
 from rmlib.classroom.learner_copy import WorkbookError, make_learner_copy
-from rmlib.classroom.workbook import make_workbook, places
+from rmlib.classroom.workbook import default_folders, make_workbook
 from tests.classroom.made_up_lesson import EMPTY, SOLVED, answer_cell
 
 SECRET = b"return 1 * x"
@@ -22,7 +22,10 @@ SECRET = b"return 1 * x"
 
 def write_lesson(path: Path, text: str) -> Path:
     """A lesson with something to read and an exercise."""
-    cells = [new_code_cell(f"print({text!r})", id="a"), answer_cell(SOLVED.format(n=1), "q1-answer")]
+    cells = [
+        new_code_cell(f"print({text!r})", id="a"),
+        answer_cell(SOLVED.format(n=1), "q1-answer"),
+    ]
     cells[1].id = "b"
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new_notebook(cells=cells), path)
@@ -45,7 +48,9 @@ def change_lesson(lessons: Path, text: str) -> None:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of the workbook by its name, except the workbook's own notes in .rmlib."""
-    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    found = {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
     return {name: content for name, content in found.items() if not name.startswith(".rmlib/")}
 
 
@@ -61,7 +66,12 @@ def test_the_first_run_makes_every_lesson_and_nothing_for_the_instructor(lessons
     assert SECRET in (lessons / "01_one.ipynb").read_bytes()  # the source is not touched
     make_workbook(lessons, tmp_path / "wb", solutions=True)
     made = files(tmp_path / "wb")
-    assert sorted(made) == ["01_one.ipynb", "GLOSSARY.md", "solutions/01_one.ipynb", "solutions/GLOSSARY.md"]
+    assert sorted(made) == [
+        "01_one.ipynb",
+        "GLOSSARY.md",
+        "solutions/01_one.ipynb",
+        "solutions/GLOSSARY.md",
+    ]
     assert SECRET in made["solutions/01_one.ipynb"] and SECRET not in made["01_one.ipynb"]
 
 
@@ -79,13 +89,17 @@ def test_a_copy_that_is_there_is_not_made_a_second_time(lessons, tmp_path, monke
     """nbgrader, which is slow to import, is left alone until a lesson changes."""
     wb, made = tmp_path / "wb", []
     monkeypatch.setattr(
-        workbook, "make_learner_copy", lambda path, *more: made.append(path.name) or make_learner_copy(path, *more)
+        workbook,
+        "make_learner_copy",
+        lambda path, *more: made.append(path.name) or make_learner_copy(path, *more),
     )
     make_workbook(lessons, wb)
     assert made == ["01_one.ipynb", "GLOSSARY.md"]
     (wb / "GLOSSARY.md").write_text("mine\n")
     summary = make_workbook(lessons, wb)
-    assert len(made) == 2 and summary.unchanged == ["01_one.ipynb"] and summary.kept == ["GLOSSARY.md"]
+    assert (
+        len(made) == 2 and summary.unchanged == ["01_one.ipynb"] and summary.kept == ["GLOSSARY.md"]
+    )
     change_lesson(lessons, "v2")
     assert make_workbook(lessons, wb).updated == ["01_one.ipynb"] and made[2:] == ["01_one.ipynb"]
     (wb / "01_one.ipynb").unlink()
@@ -101,8 +115,12 @@ def test_an_edit_stays_and_the_new_version_is_laid_beside_it_once(lessons, tmp_p
     change_lesson(lessons, "v2")
     summary = make_workbook(lessons, wb)
     assert summary.beside == [("01_one.ipynb", "01_one.new.ipynb")]
-    assert "01_one.ipynb has your edits and stays; the new version is 01_one.new.ipynb" in str(summary).split("\n")
-    assert (wb / "01_one.ipynb").read_text() == "my work" and b"v2" in (wb / "01_one.new.ipynb").read_bytes()
+    assert "01_one.ipynb has your edits and stays; the new version is 01_one.new.ipynb" in str(
+        summary
+    ).split("\n")
+    assert (wb / "01_one.ipynb").read_text() == "my work" and b"v2" in (
+        wb / "01_one.new.ipynb"
+    ).read_bytes()
     (wb / "01_one.new.ipynb").unlink()  # read and thrown away: the same version does not come back
     assert make_workbook(lessons, wb).beside == [] and not (wb / "01_one.new.ipynb").exists()
 
@@ -119,7 +137,9 @@ def test_a_new_version_that_was_worked_in_is_not_overwritten_either(lessons, tmp
     change_lesson(lessons, "v4")
     assert make_workbook(lessons, wb).beside == [("01_one.ipynb", "01_one.new2.ipynb")]
     assert (wb / "01_one.new.ipynb").read_text() == "my other work"
-    (wb / "01_one.new2.ipynb").replace(wb / "01_one.ipynb")  # who takes the new version gets updates again
+    (wb / "01_one.new2.ipynb").replace(
+        wb / "01_one.ipynb"
+    )  # who takes the new version gets updates again
     change_lesson(lessons, "v5")
     assert make_workbook(lessons, wb).updated == ["01_one.ipynb"]
 
@@ -151,7 +171,9 @@ def test_a_faulty_lesson_leaves_the_workbook_as_it_was(lessons, tmp_path):
     make_workbook(lessons, wb)
     before = files(wb)
     (lessons / "GLOSSARY.md").write_text("changed")
-    nbformat.write(new_notebook(cells=[new_code_cell("### BEGIN SOLUTION")]), lessons / "02_two.ipynb")
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("### BEGIN SOLUTION")]), lessons / "02_two.ipynb"
+    )
     with pytest.raises(WorkbookError, match="02_two.ipynb, cell 1"):
         make_workbook(lessons, wb)
     assert files(wb) == before
@@ -167,20 +189,26 @@ def test_places_that_cannot_work_are_one_sentence(lessons, tmp_path):
 
 def test_in_a_checkout_the_workbook_lies_beside_the_lessons():
     root = Path(__file__).resolve().parents[2]
-    assert places() == (root / "notebooks", root / "workbook")
+    assert default_folders() == (root / "notebooks", root / "workbook")
 
 
-def test_an_installed_package_carries_the_lessons_and_works_in_the_current_folder(lessons, tmp_path):
+def test_an_installed_package_carries_the_lessons_and_works_in_the_current_folder(
+    lessons, tmp_path
+):
     package = tmp_path / "site" / "rmlib"  # as a wheel lays it out
     package.mkdir(parents=True)
-    for name in ("__init__.py", "errors.py", "handout.py", "workbook.py"):
-        shutil.copy(Path(workbook.__file__).with_name(name), package)
+    installed = Path(workbook.__file__).parents[1]
+    for name in ("__init__.py", "errors.py"):
+        shutil.copy(installed / name, package)
+    shutil.copytree(installed / "classroom", package / "classroom")
     shutil.copytree(lessons, package / "notebooks")
     (tmp_path / "site" / "notebooks").mkdir()  # of some other package: not ours
-    code = "from rmlib.classroom.workbook import places; print(*places(), sep='\\n')"
+    code = "from rmlib.classroom.workbook import default_folders as f; print(*f(), sep='\\n')"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [str(package / "notebooks"), str(tmp_path / "workbook")]
 
 
@@ -192,13 +220,24 @@ def answer(path: Path, words: str) -> bytes:
     return path.read_bytes()
 
 
-ACTIONS = ["new version", "old version", "edit copy", "edit new", "delete copy", "delete new", "break manifest", "run"]
+ACTIONS = [
+    "new version",
+    "old version",
+    "edit copy",
+    "edit new",
+    "delete copy",
+    "delete new",
+    "break manifest",
+    "run",
+]
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(ACTIONS), max_size=14))
 def test_whatever_happens_no_word_of_the_learner_is_lost(tmp_path_factory, actions):
-    """Any order of lesson changes, edits, deletions and runs: each edit is still there unless its file was deleted."""
+    """Any order of lesson changes, edits, deletions and runs: each edit is still there unless its
+    file was deleted.
+    """
     base = tmp_path_factory.mktemp("w")
     lessons, wb = base / "notebooks", base / "wb"
     write_lesson(lessons / "01_one.ipynb", "version 0")
@@ -206,7 +245,9 @@ def test_whatever_happens_no_word_of_the_learner_is_lost(tmp_path_factory, actio
     edits = {}
     for step, action in enumerate(actions):
         if action.endswith("version"):
-            write_lesson(lessons / "01_one.ipynb", f"version {step + 1 if action == 'new version' else 0}")
+            write_lesson(
+                lessons / "01_one.ipynb", f"version {step + 1 if action == 'new version' else 0}"
+            )
         elif action == "break manifest":
             (wb / ".rmlib/manifest.json").write_text("{")
         elif action == "run":
@@ -223,7 +264,9 @@ def test_whatever_happens_no_word_of_the_learner_is_lost(tmp_path_factory, actio
         make_workbook(lessons, wb)
         assert {path: path.read_bytes() for path in edits} == edits
     newest = make_learner_copy(lessons / "01_one.ipynb")
-    if wb / "01_one.ipynb" not in edits and "break manifest" not in actions:  # an untouched copy is the newest version
+    if (
+        wb / "01_one.ipynb" not in edits and "break manifest" not in actions
+    ):  # an untouched copy is the newest version
         assert (wb / "01_one.ipynb").read_bytes() == newest
 
 

@@ -1,7 +1,7 @@
 """Kernels of several versions of ipykernel, each with a lab that trains.
 
-The older versions are installed by pip into temporary folders. Without a connection these tests are skipped;
-RMLIB_REQUIRE_BROWSER=1 makes them fail instead, as it does with the browser tests.
+The older versions are installed by pip into temporary folders. Without a connection these tests are
+skipped; RMLIB_REQUIRE_BROWSER=1 makes them fail instead, as it does with the browser tests.
 """
 
 import json
@@ -15,7 +15,10 @@ import pytest
 from tests.kernels.kernel_driver import Kernel
 
 OLDER = ("6.30", "7.0")  # installed into folders of their own, beside the one that is here
-MODES = [("6.30", "no sub-shell"), *((v, mode) for v in ("7.0", "installed") for mode in ("no sub-shell", "sub-shell"))]
+MODES = [
+    ("6.30", "no sub-shell"),
+    *((v, mode) for v in ("7.0", "installed") for mode in ("no sub-shell", "sub-shell")),
+]
 
 
 HERE = metadata.version("ipykernel")
@@ -23,18 +26,18 @@ HERE = metadata.version("ipykernel")
 SET_UP = """
 import math, threading, time
 import ipykernel, ipywidgets
-from rmlib import corpora
-from rmlib.training.config import Config
 from rmlib.models.encoder import new_tagger
-from rmlib.widgets import LiveTraining, LossExplorer
+from rmlib.text import corpora
+from rmlib.training.config import Config
 from rmlib.training.live import Live
 from rmlib.training.loop import Training
+from rmlib.widgets import LiveTraining, LossExplorer
 
 corpus = corpora.load({small!r})
 
 def new_lab(**options):
     tagger = new_tagger(corpus.tags, {tiny!r})
-    settings = Config(epochs=10_000, budget=256, precision="fp32")
+    settings = Config(epochs=10_000, max_tokens=256, precision="fp32")
     return Live(Training(tagger, tagger.encode(corpus.train).examples, settings), **options)
 
 def until(true):
@@ -47,7 +50,8 @@ heard = []
 
 def hear(change):
     live.alpha = change.new
-    heard.append(len(live.history))  # the number of the step under way; the one after it must have the new alpha
+    # The index of the step under way; the one after it must have the new alpha.
+    heard.append(len(live.history))
 
 slider = ipywidgets.FloatSlider(1.0, min=0, max=100)
 slider.observe(hear, "value")
@@ -63,7 +67,9 @@ heard.clear()
 
 @pytest.fixture(scope="session")
 def new_kernel(tiny, small_folder, tmp_path_factory):
-    """A function that starts a kernel of a version, one of OLDER or "installed", and gives it what a lab needs."""
+    """A function that starts a kernel of a version, one of OLDER or "installed", and gives it what
+    a lab needs.
+    """
     folder = tmp_path_factory.mktemp("kernels")
 
     def new_kernel(version: str) -> Kernel:
@@ -74,7 +80,9 @@ def new_kernel(tiny, small_folder, tmp_path_factory):
                 install(version, folder / version)
                 spec["env"] = {"PYTHONPATH": str(folder / version)}
             (folder / "specs" / version).mkdir(parents=True)
-            (folder / "specs" / version / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+            (folder / "specs" / version / "kernel.json").write_text(
+                json.dumps(spec), encoding="utf-8"
+            )
         kernel = Kernel(folder / "specs", version)
         kernel.run(SET_UP.format(small=str(small_folder), tiny=str(tiny)))
         runs = kernel.ask("ipykernel.__version__")
@@ -85,11 +93,27 @@ def new_kernel(tiny, small_folder, tmp_path_factory):
 
 
 def install(version: str, folder) -> None:
-    """Both older ones run with everything else as it is here; nest-asyncio is a need that newer ones no longer have."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    done = subprocess.run([*command, f"ipykernel=={version}.*", "nest-asyncio"], capture_output=True, text=True)
+    """Both older ones run with everything else as it is here; nest-asyncio is a need that newer
+    ones no longer have.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(folder),
+    ]
+    done = subprocess.run(
+        [*command, f"ipykernel=={version}.*", "nest-asyncio"], capture_output=True, text=True
+    )
     if done.returncode:
-        say = f"ipykernel {version} cannot be installed, and this test needs it: is there a connection? {done.stderr}"
+        say = (
+            f"ipykernel {version} cannot be installed, and this test needs it: "
+            f"is there a connection? {done.stderr}"
+        )
         (pytest.fail if os.environ.get("RMLIB_REQUIRE_BROWSER") == "1" else pytest.skip)(say)
 
 

@@ -1,4 +1,6 @@
-"""A kernel in a process of its own, driven as a notebook in a browser drives it. For the tests in this folder."""
+"""A kernel in a process of its own, driven as a notebook in a browser drives it. For the tests in
+this folder.
+"""
 
 import ast
 import contextlib
@@ -16,7 +18,9 @@ class Kernel:
     """A kernel that is installed in the folder `specs`, and a client that talks to it."""
 
     def __init__(self, specs, name: str):
-        self.manager = KernelManager(kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)]))
+        self.manager = KernelManager(
+            kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)])
+        )
         self.manager.start_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.client = self.manager.blocking_client()
         self.client.start_channels()
@@ -56,7 +60,9 @@ class Kernel:
         return ast.literal_eval(found["data"]["text/plain"])
 
     def said(self, wanted) -> dict:
-        """The next message to everybody that `wanted(message)` is true of; the ones before it are dropped."""
+        """The next message to everybody that `wanted(message)` is true of; the ones before it are
+        dropped.
+        """
         end = time.monotonic() + SECONDS
         while True:
             with contextlib.suppress(queue.Empty):
@@ -67,7 +73,9 @@ class Kernel:
 
     def begin_busy(self, code: str) -> str:
         cell = self.begin(code)
-        self.said(lambda message: message["msg_type"] == "stream" and "busy" in message["content"]["text"])
+        self.said(
+            lambda message: message["msg_type"] == "stream" and "busy" in message["content"]["text"]
+        )
         return cell
 
     def move(self, model: str, **state) -> str:
@@ -82,7 +90,11 @@ class Kernel:
     def handled(self, message: str) -> None:
         """Wait until the kernel has done all that it does about a message."""
         idle = (message, "idle")
-        self.said(lambda m: idle == (m["parent_header"].get("msg_id"), m["content"].get("execution_state")))
+        self.said(
+            lambda m: (
+                idle == (m["parent_header"].get("msg_id"), m["content"].get("execution_state"))
+            )
+        )
 
     def new_subshell(self) -> str:
         self.client.control_channel.send(self.client.session.msg("create_subshell_request"))

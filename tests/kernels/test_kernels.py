@@ -1,7 +1,9 @@
-"""A lab in real kernels: the oldest ipykernel the kit takes, the first one with sub-shells, and the installed one.
+"""A lab in real kernels: the oldest ipykernel the kit takes, the first one with sub-shells, and the
+installed one.
 
-A browser sends a widget's moves to the kernel's main shell, which hears them between cells, or to a sub-shell, which
-hears them while a cell runs. These tests send the same messages, without a browser.
+A browser sends a widget's moves to the kernel's main shell, which hears them between cells, or to a
+sub-shell, which hears them while a cell runs. These tests send the same messages, without a
+browser.
 """
 
 import time
@@ -11,7 +13,10 @@ import pytest
 
 from tests.kernels.kernel_driver import Kernel
 
-# Cells that keep the main shell busy until the move is heard, or for a second or two; `early` says if it was.
+pytestmark = pytest.mark.kernels
+
+# Cells that keep the main shell busy until the move is heard, or for a second or two; `early` says
+# if it was.
 BUSY = {
     "a loop": """
 print("busy", flush=True)
@@ -45,13 +50,16 @@ early = bool(drawn_by)
 
 
 def move_in_peace(kernel: Kernel, model: str, **state) -> None:
-    """Move a widget while no cell runs. From ipykernel 7.4 on, the first move of a widget that a cell has made or
-    written to goes to the main shell, whatever the browser asks for; the moves after it go where they should."""
+    """Move a widget while no cell runs. From ipykernel 7.4 on, the first move of a widget that a
+    cell has made or written to goes to the main shell, whatever the browser asks for; the moves
+    after it go where they should."""
     kernel.handled(kernel.move(model, **state))
 
 
 def has_alpha(kernel: Kernel, alpha: float) -> bool:
-    """Whether every step but the one that was under way when the move was heard has the new α; waits for three."""
+    """Whether every step but the one that was under way when the move was heard has the new α;
+    waits for three.
+    """
     kernel.run("until(lambda: heard and len(live.history) > heard[-1] + 3)")
     return kernel.ask(f"all(row['alpha'] == {alpha} for row in live.history[heard[-1] + 1:])")
 
@@ -73,7 +81,9 @@ def test_alpha_is_moved_while_a_cell_runs(kernel, busy):
 
 def test_a_move_right_after_a_cell_wrote_to_the_widget_is_not_lost(kernel):
     slider = kernel.ask("slider.model_id")
-    cell = kernel.begin_busy("slider.value = 5.0\nheard.clear()\n" + BUSY["a loop"].format(seconds=0.5))
+    cell = kernel.begin_busy(
+        "slider.value = 5.0\nheard.clear()\n" + BUSY["a loop"].format(seconds=0.5)
+    )
     message = kernel.move(slider, value=60.0)
     assert kernel.reply(cell)["status"] == "ok"
     kernel.handled(message)
@@ -106,10 +116,15 @@ def test_a_thread_of_the_widget_draws_and_sends_while_it_trains(kernel):
 
 def test_the_live_widget_is_moved_and_shows_it(kernel):
     kernel.run("lab = LiveTraining(live)\nlab.widget\nlab.picture")
-    levers = kernel.ask("{w.description: w.model_id for w in lab.widget.children[0].children}")
+    controls = kernel.ask("{w.description: w.model_id for w in lab.widget.children[0].children}")
     kernel.run("at = len(live.history)")
-    kernel.move(levers["α"], index=8)
-    kernel.said(lambda m: m["msg_type"] == "comm_msg" and "In force: α = 30" in str(m["content"]["data"].get("state")))
+    kernel.move(controls["α"], index=8)
+    kernel.said(
+        lambda m: (
+            m["msg_type"] == "comm_msg"
+            and "Active: α = 30" in str(m["content"]["data"].get("state"))
+        )
+    )
     kernel.run("until(lambda: live.history[-1]['alpha'] == 30)")
     assert kernel.ask("lab.alpha") == 30
     kernel.run("live.close()")
@@ -119,7 +134,9 @@ def test_an_exception_on_the_thread_reaches_the_next_touch(kernel):
     kernel.run("live = new_lab(evaluate=lambda: 1 / 0, every=2)\nlive.start()")
     assert kernel.error("live.wait()") == "ZeroDivisionError"
     assert kernel.error("live.alpha = 3") == "ZeroDivisionError"
-    kernel.handled(kernel.move(kernel.ask("slider.model_id"), value=70.0))  # nobody to tell, but the kernel goes on
+    kernel.handled(
+        kernel.move(kernel.ask("slider.model_id"), value=70.0)
+    )  # nobody to tell, but the kernel goes on
     assert kernel.error("live.history") == "ZeroDivisionError"
     kernel.run("live.close()")
     assert kernel.ask("heard") == []

@@ -1,10 +1,11 @@
-"""Run the stored notebooks again, top to bottom, and store them without what changes from run to run.
+"""Run the stored notebooks again, top to bottom, and store them without what changes from run to
+run.
 
     python -m tests.notebooks.execute            # all of notebooks/
     python -m tests.notebooks.execute 00 04      # those whose name begins so
 
-Each runs in a fresh kernel of this Python, with RMLIB_PROFILE=class. A notebook in which a cell fails, or whose
-output may not be stored, stays as it was; the command then ends with exit code 1.
+Each runs in a fresh kernel of this Python, with RMLIB_PROFILE=class. A notebook in which a cell
+fails, or whose output may not be stored, stays as it was; the command then ends with exit code 1.
 """
 
 import argparse
@@ -23,7 +24,12 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PLACEHOLDER = "A widget stands here when you run this cell."
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
+LANGUAGE = {
+    "name": "python",
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "pygments_lexer": "ipython3",
+}
 MACHINE_PATH = re.compile(r"/(?:root|home|work|tmp|srv|Users)/[\w.]|[A-Z]:\\+Users")
 KEPT = ("tags", "jupyter", "nbgrader")  # of a cell's metadata
 LARGEST = 400_000  # characters of one output
@@ -57,25 +63,34 @@ def clean(notebook, name: str):
                 output.execution_count = cell.execution_count
             text = json.dumps(output, ensure_ascii=False)
             if found := MACHINE_PATH.search(_without_pictures(text)):
-                raise Unfit(f"{name}, cell {number}: an output shows a path of this machine ({found[0]!r}…)")
+                raise Unfit(
+                    f"{name}, cell {number}: an output shows a path of this machine ({found[0]!r}…)"
+                )
             if len(text) > LARGEST:
                 raise Unfit(
-                    f"{name}, cell {number}: an output of {len(text):,} characters; expected {LARGEST:,} at most"
+                    f"{name}, cell {number}: an output of {len(text):,} characters; "
+                    f"expected {LARGEST:,} at most"
                 )
     return notebook
 
 
 def _clean_output(output):
-    """The output as it is to be stored, or None. Progress bars and warnings come on stderr and are dropped."""
+    """The output as it is to be stored, or None. Progress bars and warnings come on stderr and are
+    dropped.
+    """
     if output.output_type == "stream":
         if output.name == "stderr":
             return None
         lines = output.text.replace("\r\n", "\n").split("\n")
-        output.text = "\n".join(line.rpartition("\r")[2] for line in lines)  # what a terminal would show in the end
+        output.text = "\n".join(
+            line.rpartition("\r")[2] for line in lines
+        )  # what a terminal would show in the end
         return output if output.text else None
     data = output.get("data", {})
     if WIDGET_VIEW in data:
-        if any(word in data.get("text/plain", "") for word in ("FloatProgress(", "IntProgress(", "%|")):
+        if any(
+            word in data.get("text/plain", "") for word in ("FloatProgress(", "IntProgress(", "%|")
+        ):
             return None  # a progress bar
         del data[WIDGET_VIEW]
         if set(data) <= {"text/plain"}:
@@ -84,7 +99,7 @@ def _clean_output(output):
 
 
 def _joined(outputs) -> list:
-    """Neighbouring pieces of printed text as one: where a kernel cuts it is a matter of its timing."""
+    """Join neighbouring stream outputs: where a kernel cuts its text is a matter of timing."""
     joined = []
     for output in outputs:
         if joined and output.output_type == joined[-1].output_type == "stream":
@@ -108,7 +123,9 @@ def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, kernel_name="python3", timeout=1200, store_widget_state=False)
     client.create_kernel_manager()
-    client.km.kernel_spec.argv[0] = sys.executable  # this Python, whatever the user has registered as python3
+    client.km.kernel_spec.argv[0] = (
+        sys.executable
+    )  # this Python, whatever the user has registered as python3
     try:
         client.execute(cwd=str(path.parent))
     except CellExecutionError as error:
@@ -131,10 +148,17 @@ def main(arguments: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="beginnings of notebook names; all if left out")
     names = parser.parse_args(arguments).names
-    paths = [p for p in sorted(folder.glob("*.ipynb")) if not names or any(p.name.startswith(n) for n in names)]
+    paths = [
+        p
+        for p in sorted(folder.glob("*.ipynb"))
+        if not names or any(p.name.startswith(n) for n in names)
+    ]
     unknown = [n for n in names if not any(p.name.startswith(n) for p in paths)]
     if unknown or not paths:
-        print(f"no notebook begins with {', '.join(unknown) or 'anything'} in {folder}", file=sys.stderr)
+        print(
+            f"no notebook begins with {', '.join(unknown) or 'anything'} in {folder}",
+            file=sys.stderr,
+        )
         return 1
     os.environ["RMLIB_PROFILE"] = "class"  # for the kernels
     os.environ.pop("MPLBACKEND", None)
@@ -147,7 +171,8 @@ def main(arguments: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
             failures += 1
             print(error, file=sys.stderr)
         else:
-            print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
+            seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
+            print(f"{path.name}: {seconds:.0f} s, {size:.0f} kB")
     return 1 if failures else 0
 
 

@@ -2,9 +2,10 @@
 
     python -m tests.notebooks.link_glossary
 
-Gives each entry of notebooks/GLOSSARY.md an anchor, and makes a link of the first place in the lesson's text where the
-term stands. Code, formulas, headings and what is a link already are passed over. A term that stands nowhere in the
-text, but in the code or in other words, is listed under the take-aways. Run again, it changes nothing.
+Gives each entry of notebooks/GLOSSARY.md an anchor, and makes a link of the first place in the
+lesson's text where the term stands. Code, formulas, headings and what is a link already are passed
+over. A term that stands nowhere in the text, but in the code or in other words, is listed under the
+take-aways. Run again, it changes nothing.
 """
 
 import json
@@ -13,10 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-ENTRY = re.compile(r'^(?:<a id="[^"]*"></a>)?\*\*(?P<names>[^*]+)\*\* \((?P<lesson>\d\d)[^)]*\)\.', re.M)
-# What no link may be put into: code blocks and code, formulas, links, headings, HTML, tables of contents.
+ENTRY = re.compile(
+    r'^(?:<a id="[^"]*"></a>)?\*\*(?P<names>[^*]+)\*\* \((?P<lesson>\d\d)[^)]*\)\.', re.M
+)
+# What no link may be put into: code blocks and code, formulas, links, headings, HTML, tables of
+# contents.
 KEPT = re.compile(
-    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)|^#.*?$|<[^>]+>|https?://\S+", re.M | re.S
+    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)|^#.*?$|<[^>]+>|https?://\S+",
+    re.M | re.S,
 )
 
 MORE = "**More terms of this lesson:**"
@@ -35,7 +40,9 @@ def terms(glossary: str) -> list[Term]:
     found = []
     for entry in ENTRY.finditer(glossary):
         names = tuple(name.strip() for name in re.split(r",\s*", entry["names"]))
-        plain = [re.sub(r"\s*\([^)]*\)", "", name) for name in names]  # "α (alpha)" is looked for as "α"
+        plain = [
+            re.sub(r"\s*\([^)]*\)", "", name) for name in names
+        ]  # "α (alpha)" is looked for as "α"
         found.append(Term(tuple(plain), entry["lesson"], slug(entry["names"])))
     return found
 
@@ -49,7 +56,11 @@ def slug(names: str) -> str:
 def with_anchors(glossary: str) -> str:
     """The glossary with an anchor before each entry."""
     return ENTRY.sub(
-        lambda e: f'<a id="{slug(e["names"])}"></a>' + e[0].removeprefix(f'<a id="{slug(e["names"])}"></a>'), glossary
+        lambda e: (
+            f'<a id="{slug(e["names"])}"></a>'
+            + e[0].removeprefix(f'<a id="{slug(e["names"])}"></a>')
+        ),
+        glossary,
     )
 
 
@@ -59,7 +70,7 @@ def linked(texts: list[str], term: Term) -> bool:
 
 
 def place(text: str, term: Term) -> tuple[int, int] | None:
-    """Where the term first stands in a text, outside of what must be left alone; its plural counts."""
+    """The first occurrence of the term, or of its plural, in a text outside of `KEPT`."""
     holes = [match.span() for match in KEPT.finditer(text)]
     best = None
     for name in term.names:
@@ -85,8 +96,12 @@ def link(texts: list[str], term: Term) -> bool:
 
 
 def list_under_take_aways(texts: list[str], rest: list[Term]) -> None:
-    """Name the terms that stand nowhere in the text, at the end of the take-aways, or else of the last text."""
-    last = next((i for i, text in enumerate(texts) if text.startswith("## Take-aways")), len(texts) - 1)
+    """Name the terms that stand nowhere in the text, at the end of the take-aways, or else of the
+    last text.
+    """
+    last = next(
+        (i for i, text in enumerate(texts) if text.startswith("## Take-aways")), len(texts) - 1
+    )
     links = ", ".join(f"[{term.names[0]}](GLOSSARY.md#{term.anchor})" for term in rest)
     if MORE in texts[last]:
         texts[last] = texts[last].replace(MORE, f"{MORE} {links},")
@@ -114,7 +129,9 @@ def main(folder: Path = NOTEBOOKS) -> list[str]:
         if texts != before:
             for cell, text in zip(cells, texts, strict=True):
                 cell["source"] = text.splitlines(keepends=True)
-            path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
+            path.write_text(
+                json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf8"
+            )
             changed.append(path.name)
     return changed
 

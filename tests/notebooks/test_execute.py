@@ -1,4 +1,6 @@
-"""The command that stores the notebooks: what varies goes, what teaches stays, what may not be stored is refused."""
+"""The command that stores the notebooks: what varies goes, what teaches stays, what may not be
+stored is refused.
+"""
 
 import json
 
@@ -12,24 +14,41 @@ PNG = {"image/png": "iVBORw0KGgo=", "text/html": '<img alt="a">', "text/plain": 
 
 
 def outputs_of(*outputs):
-    return clean(new_notebook(cells=[new_code_cell("1", outputs=list(outputs))]), "x.ipynb").cells[0].outputs
+    return (
+        clean(new_notebook(cells=[new_code_cell("1", outputs=list(outputs))]), "x.ipynb")
+        .cells[0]
+        .outputs
+    )
 
 
 def shown(**data):
-    return new_output("display_data", data={name.replace("__", "/"): value for name, value in data.items()})
+    return new_output(
+        "display_data", data={name.replace("__", "/"): value for name, value in data.items()}
+    )
 
 
 def test_ids_counts_and_metadata_depend_on_the_position_alone():
     def made(**metadata):
-        cells = [new_markdown_cell("# a"), new_code_cell("1", metadata=metadata, execution_count=7), new_code_cell("")]
-        cells.append(new_code_cell("2", outputs=[new_output("execute_result", {"text/plain": "2"}, execution_count=9)]))
+        cells = [
+            new_markdown_cell("# a"),
+            new_code_cell("1", metadata=metadata, execution_count=7),
+            new_code_cell(""),
+        ]
+        cells.append(
+            new_code_cell(
+                "2", outputs=[new_output("execute_result", {"text/plain": "2"}, execution_count=9)]
+            )
+        )
         notebook = new_notebook(cells=cells)
         notebook.metadata = nbformat.from_dict(
             metadata | {"widgets": {"state": 1}, "language_info": {"version": "3.x"}}
         )
         return nbformat.writes(clean(notebook, "x.ipynb"))
 
-    first, second = made(execution={"iopub.execute_input": "now"}, tags=["a"]), made(tags=["a"], trusted=True)
+    first, second = (
+        made(execution={"iopub.execute_input": "now"}, tags=["a"]),
+        made(tags=["a"], trusted=True),
+    )
     assert first == second  # though every run invents new cell ids
     stored = json.loads(first)
     assert [cell["id"] for cell in stored["cells"]] == ["cell-01", "cell-02", "cell-03", "cell-04"]
@@ -37,11 +56,20 @@ def test_ids_counts_and_metadata_depend_on_the_position_alone():
     assert stored["cells"][3]["outputs"][0]["execution_count"] == 2
     assert stored["cells"][1]["metadata"] == {"tags": ["a"]}
     assert stored["metadata"]["kernelspec"]["name"] == "python3"
-    assert "version" not in stored["metadata"]["language_info"] and "widgets" not in stored["metadata"]
+    assert (
+        "version" not in stored["metadata"]["language_info"] and "widgets" not in stored["metadata"]
+    )
 
 
 def test_what_nbgrader_wrote_into_a_cell_stays():
-    mark = {"grade": True, "grade_id": "q1-check", "locked": True, "points": 2, "schema_version": 3, "solution": False}
+    mark = {
+        "grade": True,
+        "grade_id": "q1-check",
+        "locked": True,
+        "points": 2,
+        "schema_version": 3,
+        "solution": False,
+    }
     cell = new_code_cell("1", metadata={"nbgrader": mark, "deletable": False, "scrolled": True})
     assert clean(new_notebook(cells=[cell]), "x.ipynb").cells[0].metadata == {"nbgrader": mark}
 
@@ -50,17 +78,27 @@ def test_progress_and_warnings_go_and_what_a_cell_prints_stays():
     kept = outputs_of(
         new_output("stream", name="stderr", text="100%|####| 3/3"),
         new_output("stream", name="stdout", text="step 1\rstep 2\rdone\nnext\r\n"),
-        shown(**{WIDGET_VIEW: {"model_id": "1"}, "text__plain": "HBox(children=(FloatProgress(value=0.0),))"}),
-        shown(**{WIDGET_VIEW: {"model_id": "2"}, "text__plain": "  0%|          | 0/5 [00:00<?, ?step/s]"}),
+        shown(
+            **{
+                WIDGET_VIEW: {"model_id": "1"},
+                "text__plain": "HBox(children=(FloatProgress(value=0.0),))",
+            }
+        ),
+        shown(
+            **{
+                WIDGET_VIEW: {"model_id": "2"},
+                "text__plain": "  0%|          | 0/5 [00:00<?, ?step/s]",
+            }
+        ),
     )
     assert [output.text for output in kept] == ["done\nnext\n"]
 
 
 def test_printed_text_is_one_piece_wherever_the_kernel_cut_it():
-    pieces = [new_output("stream", name="stdout", text=text) for text in ("a\n", "b", "c\n")]
+    tokens = [new_output("stream", name="stdout", text=text) for text in ("a\n", "b", "c\n")]
     noise = new_output("stream", name="stderr", text="warning")
     after = [shown(**PNG), new_output("stream", name="stdout", text="d")]
-    kept = outputs_of(pieces[0], noise, *pieces[1:], *after)
+    kept = outputs_of(tokens[0], noise, *tokens[1:], *after)
     assert [output.get("text") for output in kept] == ["a\nbc\n", None, "d"]
 
 
@@ -75,17 +113,30 @@ def test_a_widget_leaves_a_sentence_and_a_picture_stays_a_picture():
 
 
 @pytest.mark.parametrize(
-    "text", ["/home/ada/x", "saved in /tmp/abc", "/root/.cache", "/srv/ada", "/Users/ada", "C:\\Users\\ada"]
+    "text",
+    [
+        "/home/ada/x",
+        "saved in /tmp/abc",
+        "/root/.cache",
+        "/srv/ada",
+        "/Users/ada",
+        "C:\\Users\\ada",
+    ],
 )
 def test_a_path_of_the_machine_is_refused(text):
-    for output in (new_output("stream", name="stdout", text=text), shown(text__html=f"<b>{text}</b>")):
+    for output in (
+        new_output("stream", name="stdout", text=text),
+        shown(text__html=f"<b>{text}</b>"),
+    ):
         with pytest.raises(Unfit, match=r"^x.ipynb, cell 1: an output shows a path"):
             outputs_of(output)
 
 
 def test_a_picture_is_not_mistaken_for_a_path():
     noise = "abcd" * 60 + "/tmp/a" + "efgh" * 60
-    assert outputs_of(shown(image__png=noise, text__html=f'<img src="data:image/png;base64,{noise}">'))
+    assert outputs_of(
+        shown(image__png=noise, text__html=f'<img src="data:image/png;base64,{noise}">')
+    )
 
 
 def test_an_output_that_is_too_large_is_refused():
@@ -96,7 +147,10 @@ def test_an_output_that_is_too_large_is_refused():
 
 @pytest.fixture
 def folder(tmp_path):
-    cells = [new_code_cell("import os, sys\nprint(os.environ['RMLIB_PROFILE'])"), new_code_cell("x = 1\nx")]
+    cells = [
+        new_code_cell("import os, sys\nprint(os.environ['RMLIB_PROFILE'])"),
+        new_code_cell("x = 1\nx"),
+    ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "01_good.ipynb")
     cells = [new_code_cell("print('before')"), new_markdown_cell("text"), new_code_cell("1 / 0")]
     nbformat.write(new_notebook(cells=cells), tmp_path / "02_bad.ipynb")

@@ -24,7 +24,8 @@ def folder(tmp_path):
     cells = [
         new_markdown_cell("# A reward lesson: see the [glossary](GLOSSARY.md)."),
         new_markdown_cell(
-            "## The reward\n\n`reward` and $reward$ and [a reward](x.md), then two **rewards** and a reward."
+            "## The reward\n\n`reward` and $reward$ and [a reward](x.md), "
+            "then two **rewards** and a reward."
         ),
         new_code_cell("reward = 1"),
         new_markdown_cell("AP is a number; no average precision here."),
@@ -49,7 +50,9 @@ def test_the_first_use_outside_of_code_formulas_links_and_headings_is_linked(fol
     )
     assert other.startswith("[AP](GLOSSARY.md#average-precision) is a number; no average")
     assert end.endswith("**More terms of this lesson:** [F_β](GLOSSARY.md#f_β).")
-    assert '<a id="reward"></a>**reward, R** (01).' in (folder / "GLOSSARY.md").read_text(encoding="utf8")
+    assert '<a id="reward"></a>**reward, R** (01).' in (folder / "GLOSSARY.md").read_text(
+        encoding="utf8"
+    )
 
 
 def test_run_again_it_changes_nothing(folder):
