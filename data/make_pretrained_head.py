@@ -2,8 +2,9 @@
 
     python data/make_pretrained_head.py
 
-MiniLM stays as it was pretrained. What trains is the linear layer on top of it and the four vectors that tell the
-uncased encoder how a word is capitalised: about 5,000 numbers, so the file is small enough to ship with the kit.
+MiniLM stays as it was pretrained. What trains is the linear layer on top of it and the four vectors
+that tell the uncased encoder how a word is capitalised: about 5,000 numbers, so the file is small
+enough to ship with the kit.
 """
 
 import argparse
@@ -19,29 +20,38 @@ from rmlib.models.encoder import new_tagger
 from rmlib.models.pretrained_head import TRAINED, head_file
 from rmlib.text.batches import batches
 from rmlib.text.corpora import newswire
-from rmlib.text.packing import Shelf
+from rmlib.text.packing import TokenStore
 from rmlib.training.runs import evaluate, versions
 
-LR, BUDGET, SEED = 5e-3, 1024, 0
+LR = 5e-3
+MAX_TOKENS = 1024  # per batch
+SEED = 0
 
 
 def train(epochs: int, alpha: float):
-    """A tagger whose head and case vectors alone were trained on the newswire; the last epoch is kept."""
+    """Train the head and the case vectors; return the tagger and its dev and test scores.
+
+    The last epoch is kept.
+    """
     corpus = newswire()
     tagger = new_tagger(corpus.tags, dropout=0.0, seed=SEED)
     model = tagger.model.train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in TRAINED)
     objective = RewardObjective(alpha, "soft_f1")
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=LR, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=LR, weight_decay=0.0
+    )
     encoded = tagger.encode(corpus.train)
-    shelf = Shelf(encoded.examples, tagger.tokenizer.pad_token_id, tagger.case)
-    steps = epochs * len(batches(encoded.lengths, BUDGET, SEED, 0))
+    store = TokenStore(encoded.examples, tagger.tokenizer.pad_token_id, tagger.case)
+    steps = epochs * len(batches(encoded.lengths, MAX_TOKENS, SEED, 0))
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     for epoch in (bar := trange(epochs, unit="epoch")):
-        for group in batches(encoded.lengths, BUDGET, SEED, epoch):
-            batch = shelf.padded(group)
-            loss = objective(model(**batch.inputs).logits.flatten(0, 1)[batch.items], batch.labels).total
+        for group in batches(encoded.lengths, MAX_TOKENS, SEED, epoch):
+            batch = store.padded(group)
+            loss = objective(
+                model(**batch.inputs).logits.flatten(0, 1)[batch.items], batch.labels
+            ).total
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -61,7 +71,8 @@ def main():
     facts = {
         "encoder": "minilm",
         "tags": tagger.labels,
-        "command": f"python data/make_pretrained_head.py --epochs {arguments.epochs} --alpha {arguments.alpha:g}",
+        "command": "python data/make_pretrained_head.py"
+        f" --epochs {arguments.epochs} --alpha {arguments.alpha:g}",
         "dev_f1": round(dev["f1"], 4),
         "test_f1": round(test["f1"], 4),
         "test_precision": round(test["precision"], 4),
@@ -71,7 +82,7 @@ def main():
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, arguments.out, {"facts": json.dumps(facts)})
-    arguments.out.chmod(0o644)  # it is written for its owner alone
+    arguments.out.chmod(0o644)  # save_file makes it readable for its owner alone
     print(json.dumps(facts, indent=1))
 
 

@@ -1,4 +1,4 @@
-"""MiniLM in a folder of its own, its weights as 16-bit numbers: for a machine that reaches no registry.
+"""Write MiniLM with 16-bit weights into a folder, for a machine without access to a registry.
 
 python -m tests.benchmarks.carry FOLDER        # 46 MB; then, there: … --encoder FOLDER
 """
@@ -14,15 +14,20 @@ from rmlib.text import downloads
 
 
 def carry(folder: Path) -> int:
-    """Write the encoder; returns its size in bytes. It loads like any other: the weights become 32-bit numbers again,
-    rounded to 8 bits of precision."""
+    """Write the encoder and return its size in bytes.
+
+    It loads like any other: the weights become 32-bit numbers again, rounded to 8 bits of
+    precision.
+    """
     home = downloads.fetch("minilm")
     folder.mkdir(parents=True, exist_ok=True)
     for file in home.iterdir():
         if file.suffix in (".json", ".txt"):
             shutil.copyfile(file, folder / file.name)
     weights = load_file(home / "model.safetensors")
-    half = {name: w.to(torch.bfloat16) if w.is_floating_point() else w for name, w in weights.items()}
+    half = {
+        name: w.to(torch.bfloat16) if w.is_floating_point() else w for name, w in weights.items()
+    }
     save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
     return sum(file.stat().st_size for file in folder.iterdir())
 

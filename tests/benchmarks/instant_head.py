@@ -1,11 +1,12 @@
-"""How long from a move of α or of the reward to a new head and its dev scores? Beside scikit-learn's fit of the same.
+"""Measure how long a move of α or of the reward takes until there is a new head with dev scores.
 
     python -m tests.benchmarks.instant_head        # writes data/results/instant_head.csv
 
-For every reward 30 moves of α, to and fro over the stops of the slider, each from where the head stands; a move is
-`Head.fit` and `judge`: training on 20,000 words of the newswire, tagging and scoring its dev words. The last row is of
-moves of the reward at α = 1, in turn. scikit-learn's LogisticRegression (lbfgs) fits the same numbers at α = 0 three
-times in between: with its own settings, from zero, until it says that it has converged. The ratio is of medians.
+For every reward 30 moves of α, back and forth over the stops of the slider, each from the current
+weights of the head; a move is `Head.fit` and `judge`: training on 20,000 words of the newswire,
+tagging and scoring its dev words. The last row has moves of the reward at α = 1, in turn.
+scikit-learn's LogisticRegression (lbfgs) fits the same numbers at α = 0 three times in between:
+with its own settings, from zero, until it reports convergence. The ratio is of medians.
 """
 
 import os
@@ -23,7 +24,7 @@ from rmlib.loss.rewards import REWARDS
 from rmlib.models.frozen_features import judge
 from rmlib.models.linear_head import Head
 from rmlib.widgets.framework.explorer import ALPHAS
-from rmlib.widgets.instant_head.widget import newswire_features
+from rmlib.widgets.instant_head.numbers import newswire_features
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "instant_head.csv"
 MOVES, FITS = 30, 3
@@ -45,31 +46,35 @@ def main() -> None:
         judge(fit.logits(dev.x), dev)
         return (perf_counter() - start) * 1000, fit.converged
 
-    theirs, rows = [], []
+    theirs: list[float] = []
+    rows: list[dict] = []
     names = list(REWARDS)
     plans = {name: [(alpha, name) for alpha in path()] for name in names}
     plans["each reward in turn, α = 1"] = [(1.0, names[i % len(names)]) for i in range(MOVES)]
     for number, (name, plan) in enumerate(tqdm(plans.items())):
         if number % (len(plans) // FITS) == 0:
             start = perf_counter()
-            LogisticRegression(C=1 / (head.weight_decay * len(train.y)), max_iter=5000).fit(train.x.numpy(), train.y)
+            LogisticRegression(C=1 / (head.weight_decay * len(train.y)), max_iter=5000).fit(
+                train.x.numpy(), train.y
+            )
             theirs.append((perf_counter() - start) * 1000)
         head.weights = head.base
-        found = [move(*one) for one in plan]
-        took = [one for one, _ in found]
+        moves = [move(*one) for one in plan]
+        milliseconds = [one for one, _ in moves]
         rows.append(
             {
                 "moves": name,
-                "median ms": median(took),
-                "95 % ms": quantiles(took, n=20, method="inclusive")[-1],
-                "converged": sum(end for _, end in found) / len(found),
+                "median ms": median(milliseconds),
+                "95 % ms": quantiles(milliseconds, n=20, method="inclusive")[-1],
+                "converged": sum(converged for _, converged in moves) / len(moves),
             }
         )
     table = pd.DataFrame(rows)
     table["scikit-learn ms"] = median(theirs)
     table["ratio of medians"] = table["scikit-learn ms"] / table["median ms"]
-    about = f"python -m tests.benchmarks.instant_head; {MOVES} moves each; {len(train.x)} words of {train.x.shape[1]} "
-    about += f"numbers; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python {sys.version.split()[0]}"
+    about = f"python -m tests.benchmarks.instant_head; {MOVES} moves each; "
+    about += f"{len(train.x)} words of {train.x.shape[1]} numbers; {os.cpu_count()} processors, "
+    about += f"load {os.getloadavg()[0]:.1f}; Python {sys.version.split()[0]}"
     about += "".join(f", {one} {version(one)}" for one in ("torch", "scikit-learn", "seqeval"))
     with OUT.open("w", newline="", encoding="utf8") as file:
         file.write(f"# {about}\n")

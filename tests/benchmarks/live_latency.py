@@ -1,17 +1,19 @@
-"""How long from a key to the new picture while BERT trains, when is α heard, and what does it cost to be watched?
+"""Measure the live lab while BERT trains: from a key to the picture, until α is active, its cost.
 
     python -m tests.benchmarks.live_latency
 
 prints a table and writes data/results/live_latency.csv.
 
-A real JupyterLab and Chromium; beside them on the same processors MiniLM trains on the newswire, 512 pieces a batch, as
-fast as it can. 50 moves of the α slider by the arrow keys. The page itself takes the time, from the keydown event to
-the moment when a picture with the new α stands in the output and is decoded; pictures that come of themselves do not
-count. Steps to the recorded α: the step that is under way at the move is the first.
+A real JupyterLab and Chromium; beside them on the same processors MiniLM trains on the newswire,
+512 tokens per batch, as fast as it can. 50 moves of the α slider by the arrow keys. The page itself
+takes the time, from the keydown event to the moment when a picture with the new α stands in the
+output and is decoded; other pictures do not count. Steps until the move is in the recorded α: the
+step that is under way at the move is the first.
 
-Watched against not: in the same run, stretches of steps with the widget shown and redrawn as ever take turns with
-stretches in which nobody hears of the steps (`live.listener` is None). Word pieces a second of training; the ratio is
-of a stretch watched to the mean of the two beside it. Below 1, watching costs.
+Watched and not watched: in the same run, stretches of steps with the widget shown and redrawn
+alternate with stretches in which nothing is called back (`live.callback` is None). Speed is in
+tokens per second of training; the ratio is of a watched stretch to the mean of the two beside it.
+Below 1, watching costs.
 """
 
 import argparse
@@ -40,34 +42,38 @@ WARM_UP, MOVES, PAUSE = 3, 50, 500  # moves first and not counted; moves; ms aft
 STRETCH, TURNS = 20, 5  # steps; stretches that are watched, each between two that are not
 LAB = """import json, threading, time
 from pathlib import Path
-from rmlib import corpora
-from rmlib.training.config import Config
-from rmlib.models.encoder import new_tagger
-from rmlib.widgets import LiveTraining
+from rmlib import Config, Training, new_tagger, newswire
+from rmlib.training.dev_monitor import DevMonitor
 from rmlib.training.live import Live
-from rmlib.training.loop import Training
-from rmlib.training.dev_monitor import Watch
+from rmlib.widgets import LiveTraining
 
-corpus = corpora.newswire()
+corpus = newswire()
 tagger = new_tagger(corpus.tags)
-training = Training(tagger, tagger.encode(corpus.train).examples, Config(budget=512, epochs=100))
-live = Live(training, evaluate=Watch(tagger, corpus.dev[:100]), every=20)
-lab, moved, borders = LiveTraining(live), [], []
-lab._controls["alpha"].observe(lambda change: moved.append((len(live.history), change["new"])), "value")
+config = Config(max_tokens=512, epochs=100)
+training = Training(tagger, tagger.encode(corpus.train).examples, config)
+live = Live(training, evaluate=DevMonitor(tagger, corpus.dev[:100]), every=20)
+lab = LiveTraining(live)
+moved, borders = [], []
+
+def note(change):
+    moved.append((len(live.history), change["new"]))
+
+lab._controls["alpha"].observe(note, "value")
 
 def take_turns():
     folder = Path({folder!r})
     while not (folder / "go").exists():
         time.sleep(0.5)
-    heard = live.listener
+    callback = live.callback
     for turn in range({stretches}):
-        live.listener = heard if turn % 2 else None
+        live.callback = callback if turn % 2 else None
         borders.append(len(live.history) + 1)  # the step under way is half of either
         while len(live.history) < borders[-1] + {stretch}:
             time.sleep(0.1)
     live.pause()
     live.wait()
-    (folder / "new").write_text(json.dumps({{"moved": moved, "borders": borders, "history": live.history}}))
+    record = {{"moved": moved, "borders": borders, "history": live.history}}
+    (folder / "new").write_text(json.dumps(record))
     (folder / "new").rename(folder / "done")
 
 threading.Thread(target=take_turns, daemon=True).start()
@@ -75,21 +81,25 @@ lab.start()
 while len(live.history) < 5:
     time.sleep(0.1)
 lab.widget"""
-# Waits for the next key, then for a picture whose alt text says the α; `window.measured` becomes the milliseconds.
+# Waits for the next key, then for a picture whose alt text says the α; `window.measured` becomes
+# the milliseconds.
 ARM = """wanted => {
   const area = document.querySelector('.jp-CodeCell .jp-Cell-outputArea');
   let start = null;
-  document.addEventListener('keydown', () => { start = performance.now(); }, {capture: true, once: true});
+  const begin = () => { start = performance.now(); };
+  document.addEventListener('keydown', begin, {capture: true, once: true});
   window.measured = new Promise((resolve, reject) => {
     const look = async () => {
       const now = area.querySelector('img');
       if (start === null || !now || !now.alt.includes(wanted)) return;
-      try { await now.decode(); } catch { return; }  // replaced before it was decoded: the next one counts
+      // replaced before it was decoded: the next one counts
+      try { await now.decode(); } catch { return; }
       observer.disconnect();
       resolve(performance.now() - start);
     };
     const observer = new MutationObserver(look);
-    observer.observe(area, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']});
+    const changes = {childList: true, subtree: true, attributes: true, attributeFilter: ['src']};
+    observer.observe(area, changes);
     setTimeout(() => reject(new Error('no picture with ' + wanted + ' after 20 s')), 20000);
   });
 }"""
@@ -109,8 +119,10 @@ def move(page, turn: int) -> float:
 
 
 def steps_until_heard(moved: list, history: list[dict]) -> list[int]:
-    """For each move (steps done, α): how many steps until the first with that α, the one under way included; of a
-    move that was overtaken by the next one, how many until that."""
+    """Steps until the first with the new α, the one under way included, for each (steps done, α).
+
+    For a move that the next one has overtaken: the steps until that one.
+    """
     ends = [done for done, _ in moved[1:]] + [len(history)]
     alphas = [row["alpha"] for row in history]
     return [
@@ -120,30 +132,42 @@ def steps_until_heard(moved: list, history: list[dict]) -> list[int]:
 
 
 def ratios(borders: list[int], history: list[dict]) -> tuple[list[float], list[float]]:
-    """Pieces a second of every stretch, and of each that is watched against its two neighbours."""
+    """Tokens per second of every stretch, and the ratio of a watched one to its neighbours."""
     rates = []
     for begin in borders:
         rows = history[begin - 1 : begin + STRETCH]
         seconds = [one["seconds"] - last["seconds"] for last, one in pairwise(rows)]
-        rates.append(sum(row["pieces"] for row in rows[1:]) / sum(seconds))
-    return rates, [2 * rates[k] / (rates[k - 1] + rates[k + 1]) for k in range(1, len(rates) - 1, 2)]
+        rates.append(sum(row["tokens"] for row in rows[1:]) / sum(seconds))
+    return rates, [
+        2 * rates[k] / (rates[k - 1] + rates[k + 1]) for k in range(1, len(rates) - 1, 2)
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--shots", type=Path, metavar="FOLDER", help="also keep a picture of the page there")
+    parser.add_argument(
+        "--shots", type=Path, metavar="FOLDER", help="also keep a picture of the page there"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    executable = os.environ.get("RMLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    executable = (
+        os.environ.get("RMLIB_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         folder, lessons = Path(folder), Path(folder) / "notebooks"
         lessons.mkdir()
         source = LAB.format(folder=str(folder), stretches=2 * TURNS + 1, stretch=STRETCH)
         nbformat.write(new_notebook(cells=[new_code_cell(source)]), lessons / "live.ipynb")
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
         # As a reader has it: the kernel takes as many threads as there are processors.
         with (
-            running_lab(folder, "--notebooks", str(lessons), OMP_NUM_THREADS=str(os.cpu_count())) as lab,
+            running_lab(
+                folder, "--notebooks", str(lessons), OMP_NUM_THREADS=str(os.cpu_count())
+            ) as lab,
             opened(browser, lab, "live.ipynb") as page,
         ):
             times = [move(page, turn) for turn in range(WARM_UP + MOVES)][WARM_UP:]
@@ -163,17 +187,21 @@ def main() -> None:
         "95 % ms": f"{quantiles(times, n=20, method='inclusive')[-1]:.0f}",
         "slowest ms": f"{max(times):.0f}",
         "steps until heard, most": max(heard),
-        "pieces/s unwatched": f"{median(rates[::2]):.0f}",
-        "pieces/s watched": f"{median(rates[1::2]):.0f}",
+        "tokens/s unwatched": f"{median(rates[::2]):.0f}",
+        "tokens/s watched": f"{median(rates[1::2]):.0f}",
         "ratio": f"{median(watched):.3f}",
         "lowest": f"{min(watched):.3f}",
         "highest": f"{max(watched):.3f}",
         "load": f"{os.getloadavg()[0]:.1f}",
     }
     print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    about = f"python -m tests.benchmarks.live_latency; {MOVES} moves, {TURNS} stretches of {STRETCH} steps watched; "
-    about += f"{os.cpu_count()} processors; Chromium {engine}, Python {sys.version.split()[0]}"
-    about += "".join(f", {one} {version(one)}" for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch"))
+    about = f"python -m tests.benchmarks.live_latency; {MOVES} moves, "
+    about += f"{TURNS} stretches of {STRETCH} steps watched; {os.cpu_count()} processors; "
+    about += f"Chromium {engine}, Python {sys.version.split()[0]}"
+    about += "".join(
+        f", {one} {version(one)}"
+        for one in ("jupyterlab", "ipywidgets", "matplotlib", "pillow", "torch")
+    )
     with options.out.open("w", newline="", encoding="utf8") as file:
         file.write(f"# {about}\n")
         pd.DataFrame([row]).to_csv(file, index=False)

@@ -1,10 +1,10 @@
-"""What the objective costs beside plain cross-entropy, forward and backward, in the same run.
+"""Measure what the objective costs beside plain cross-entropy, forward and backward.
 
     python -m tests.benchmarks.objective_cost        # writes data/results/objective_cost.csv
 
-One batch of 4,096 words in 9 classes (128 sentences of 32), one word in six in a name, as in the newswire. Medians of
-rounds in which every reward takes its turn; the ratio is taken inside a round, since a shared machine is noisy. Beside
-it, one training step of MiniLM on as many word pieces.
+One batch of 4,096 words in 9 classes (128 sentences of 32), one word in six in a name, as in the
+newswire. Medians of rounds in which every reward takes its turn; the ratio is taken within a round,
+since a shared machine is noisy. Beside it, one training step of MiniLM on as many subword tokens.
 """
 
 import sys
@@ -29,7 +29,7 @@ ROUNDS, TURNS = 40, 5
 
 
 def batch(seed: int = 0):
-    """Random logits and labels, (128, 32, 9) and (128, 32); names are B- and I- tags in the order of `Corpus.tags`."""
+    """Random logits (128, 32, 9) and labels (128, 32), with tags in the order of `Corpus.tags`."""
     random = torch.Generator().manual_seed(seed)
     logits = torch.randn(128, 32, 9, generator=random)
     labels = torch.randint(1, 9, (128, 32), generator=random)
@@ -48,10 +48,10 @@ def seconds(loss, logits) -> float:
 
 
 def bert_step(steps: int = 7) -> float:
-    """Median seconds of a training step of the kit on batches of about 4,096 pieces."""
+    """Median seconds of a training step of the kit on batches of about 4,096 subword tokens."""
     corpus = newswire()
     tagger = new_tagger(corpus.tags)
-    training = Training(tagger, tagger.encode(corpus.train).examples, Config(budget=4096))
+    training = Training(tagger, tagger.encode(corpus.train).examples, Config(max_tokens=4096))
     ends = [step.seconds for step, _ in zip(training, range(steps), strict=False)]
     return median(end - start for start, end in zip(ends, ends[1:], strict=False))
 
@@ -75,6 +75,7 @@ def main() -> None:
     rows = []
     for name, pairs in times.items():
         ratios = sorted(own / beside for own, beside in pairs)
+        low, high = ratios[ROUNDS // 20], ratios[-1 - ROUNDS // 20]
         rows.append(
             {
                 "reward": name,
@@ -82,14 +83,15 @@ def main() -> None:
                 "cross-entropy ms": f"{1000 * median(beside for _, beside in pairs):.2f}",
                 "ratio": f"{median(ratios):.2f}",
                 "of a BERT step": f"{100 * median(own for own, _ in pairs) / step:.2f} %",
-                "ratio, 5 % to 95 %": f"{ratios[ROUNDS // 20]:.2f} to {ratios[-1 - ROUNDS // 20]:.2f}",
+                "ratio, 5 % to 95 %": f"{low:.2f} to {high:.2f}",
             }
         )
         print("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
-    about = f"python -m tests.benchmarks.objective_cost; 4096 words, 9 classes, fp32, CPU, {torch.get_num_threads()} "
-    about += f"threads; torch {torch.__version__}, Python {sys.version.split()[0]}"
+    about = "python -m tests.benchmarks.objective_cost; 4096 words, 9 classes, fp32, CPU, "
+    about += f"{torch.get_num_threads()} threads; torch {torch.__version__}, "
+    about += f"Python {sys.version.split()[0]}"
     with OUT.open("w", newline="", encoding="utf8") as file:
-        file.write(f"# {about}; a step of MiniLM on 4096 pieces takes {step:.2f} s\n")
+        file.write(f"# {about}; a step of MiniLM on 4096 tokens takes {step:.2f} s\n")
         pd.DataFrame(rows).to_csv(file, index=False)
 
 

@@ -1,34 +1,34 @@
-"""Does the kit's loop teach as well as a plain one? F1 over seeds, the same model, sentences and settings.
+"""Compare the F1 of the kit's training loop and of `transformers.Trainer` over seeds.
 
     python -m tests.benchmarks.quality --workers 2 --accept-licence
 
-fills data/results/quality.csv: MiniLM on the newswire and on the first 3,000 sentences of CoNLL-2003 (whose licence you
-accept), five seeds, two epochs, soft F1 at alpha 1. The loops, from `tests.benchmarks.speed`:
+fills data/results/quality.csv: MiniLM on the newswire and on the first 3,000 sentences of
+CoNLL-2003 (whose licence you accept), five seeds, two epochs, soft F1 at alpha 1. Model, sentences
+and settings are the same for all loops, which are those of `tests.benchmarks.speed`:
 
-- plain: transformers.Trainer with transformers' own attention and torch's own dropout, and as many sentences a batch as
-  the kit's batches have on average, so that the loops take as many steps; grouped by length, which is fast;
+- plain: transformers.Trainer with transformers' own attention and torch's own dropout, and as many
+  sentences per batch as the kit has on average, so that the loops take as many steps; grouped by
+  length, which is fast;
 - the same, shuffled: its default, with much padding;
-- the kit as it comes, with packed batches: as many pieces a batch, sentences of all lengths in each;
-- the kit with padded batches: as many pieces a batch, grouped by length;
+- the kit with its defaults: packed batches of as many tokens, with sentences of all lengths;
+- the kit with padded batches: as many tokens per batch, grouped by length;
 - the same without dropout on the attention weights, which packed batches do not have either.
 
-On a CPU all compute in fp32, so that runs of several processors can stand in one table. All are tested on the last
-epoch, so that nothing is chosen. Cut off, the command goes on where it was. `--summary` prints the table of the README
-from the file.
+On a CPU all compute in fp32, so that runs on several processors can stand in one table. All are
+tested on the last epoch, so that nothing is chosen. If interrupted, the command resumes.
+`--summary` prints the table from the file.
 """
 
 import argparse
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import torch
 from accelerate.state import AcceleratorState
 from transformers.models.bert.modeling_bert import BertSelfAttention
 from transformers.utils import logging
 
 from rmlib.models.encoder import new_tagger
-from rmlib.studies.bootstrap import over_seeds
 from rmlib.studies.table import Study, fill, read
 from rmlib.text.batches import batches
 from rmlib.text.corpora import conll2003, data_dir, newswire
@@ -36,24 +36,24 @@ from rmlib.training.config import Config
 from rmlib.training.runs import evaluate
 from rmlib.training.setup import pick_precision
 
-from .speed import DEVICE, as_transformers_makes_it, markdown, train_kit, train_trainer
+from .speed import DEVICE, as_transformers_makes_it, train_kit, train_trainer
+from .tables import PLAIN, markdown, quality_rows
 
 
 def train_plain(tagger, examples, config, bf16, **more):
-    """`train_trainer` with as many sentences a batch as the kit's batches have on average."""
-    steps = len(batches([len(e) for e in examples], config.budget))
+    """`train_trainer` with as many sentences per batch as the kit's batches have on average."""
+    steps = len(batches([len(e) for e in examples], config.max_tokens))
     return train_trainer(tagger, examples, config, bf16, batch=round(len(examples) / steps), **more)
 
 
 def train_without_attention_dropout(tagger, examples, config, bf16):
-    """`train_kit` with padded batches and no dropout on the attention weights; everywhere else it stays."""
+    """`train_kit` with padded batches and no dropout on the attention weights."""
     for module in tagger.model.modules():
         if isinstance(module, BertSelfAttention):
             module.dropout.p = 0.0
     return train_kit(tagger, examples, config, bf16, packed="no")
 
 
-PLAIN = "plain (Trainer)"
 LOOPS = {
     PLAIN: train_plain,
     f"{PLAIN}, shuffled": partial(train_plain, order="random"),
@@ -61,7 +61,10 @@ LOOPS = {
     "the kit, padded": partial(train_kit, packed="no"),
     "the kit, padded, no attention dropout": train_without_attention_dropout,
 }
-CORPORA = {"newswire": newswire, "conll2003, 3000 sentences": partial(conll2003, accept_licence=True, limit=3000)}
+CORPORA = {
+    "newswire": newswire,
+    "conll2003, 3000 sentences": partial(conll2003, accept_licence=True, limit=3000),
+}
 EPOCHS = 2
 
 
@@ -74,7 +77,8 @@ def one_run(corpus: str, loop: str, seed: int) -> dict:
     tagger = new_tagger(data.tags, seed=seed)
     tagger = as_transformers_makes_it(tagger) if loop.startswith(PLAIN) else tagger
     bf16 = DEVICE.type != "cpu" and pick_precision("auto", DEVICE) == "bf16"
-    config = Config(epochs=EPOCHS, seed=seed, patience=0, case_dropout=0.0)  # the plain loop hides no capitals
+    # without case dropout, which the plain loop does not have
+    config = Config(epochs=EPOCHS, seed=seed, patience=0, case_dropout=0.0)
     for _ in LOOPS[loop](tagger, tagger.encode(data.train).examples, config, bf16):
         pass
     scores = evaluate(tagger, data.test)
@@ -87,25 +91,23 @@ def one_run(corpus: str, loop: str, seed: int) -> dict:
 def study(seeds: int) -> Study:
     pairs = [(c, name) for c in CORPORA for name in LOOPS]
     runs = [{"corpus": c, "loop": name, "seed": seed} for c, name in pairs for seed in range(seeds)]
-    return Study("quality", f"python -m tests.benchmarks.quality --seeds {seeds} --accept-licence", runs, one_run)
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a corpus and loop: mean F1, its range over the seeds, and the difference to the plain loop."""
-    rows = []
-    for (corpus, loop), runs in table.groupby(["corpus", "loop"], sort=False):
-        plain = table[(table.corpus == corpus) & (table.loop == PLAIN)].set_index("seed").f1
-        difference = over_seeds((runs.set_index("seed").f1 - plain).to_numpy())
-        span = f"{runs.f1.min():.3f} to {runs.f1.max():.3f}"
-        rows.append([corpus, loop, f"{runs.f1.mean():.3f}", span, "" if loop == PLAIN else str(difference)])
-    return pd.DataFrame(rows, columns=["corpus", "loop", "test F1", "over the seeds", "difference to plain (95 %)"])
+    return Study(
+        "quality",
+        f"python -m tests.benchmarks.quality --seeds {seeds} --accept-licence",
+        runs,
+        one_run,
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.quality", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--accept-licence", action="store_true", help="of CoNLL-2003: research only")
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="of CoNLL-2003: research only"
+    )
     parser.add_argument("--summary", action="store_true", help="make no runs")
     parser.add_argument("--out", type=Path, default=data_dir() / "results" / "quality.csv")
     chosen = parser.parse_args()
@@ -114,8 +116,10 @@ def main():
     elif chosen.accept_licence:
         table = fill(study(chosen.seeds), chosen.out, workers=chosen.workers)
     else:
-        parser.error("CoNLL-2003 is licensed for research only; give --accept-licence if you accept it")
-    print(markdown(summary(table).to_dict("records")))
+        parser.error(
+            "CoNLL-2003 is licensed for research only; give --accept-licence if you accept it"
+        )
+    print(markdown(quality_rows(table)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How well a tagger carries over to another writer's text, and what a random split would have pretended.
+"""Measure how a tagger transfers to another writer's text, with two ways to split the newswire.
 
     python -m tests.benchmarks.transfer [--seeds 3]
 
-trains on one volume of the newswire and tests on both, with the split in whole blocks that the kit ships and with
-sentences dealt out at random, and writes data/results/transfer.csv, a row a test. Batches are padded. About a minute a
-training on two cores; there are four trainings a seed.
+trains on one volume of the newswire and tests on both, with the split in whole blocks that the kit
+ships and with a random split, and writes data/results/transfer.csv, one row per test. Batches are
+padded. About a minute per training on two cores; there are four trainings per seed.
 """
 
 import csv
@@ -16,12 +16,22 @@ from rmlib.text import corpora
 from rmlib.training import runs
 from rmlib.training.config import Config
 
-VOLUMES = {"first volume": range(5), "second volume": range(5, 10)}  # the documents, in the order of the files
-COLUMNS = ["split", "trained on", "tested on", "seed", "f1", "precision", "recall", "train sentences"]
+# the documents, in the order of the files
+VOLUMES = {"first volume": range(5), "second volume": range(5, 10)}
+COLUMNS = [
+    "split",
+    "trained on",
+    "tested on",
+    "seed",
+    "f1",
+    "precision",
+    "recall",
+    "train sentences",
+]
 
 
 def documents(split: str) -> list[list]:
-    """The sentences of one shipped split, a list for each of the ten source files."""
+    """The sentences of one shipped split, one list per source file."""
     path = corpora.data_dir() / "newswire" / f"{split}.conll"
     sentences, sizes = corpora.read_conll(path), []
     for block in path.read_text(encoding="utf8").split("-DOCSTART- O")[1:]:
@@ -32,27 +42,30 @@ def documents(split: str) -> list[list]:
 
 
 def split_documents(how: str, seed: int) -> dict[str, list[list]]:
-    """The ten documents' train, dev and test parts: as shipped ("blocks"), or of the same sizes at random."""
+    """The documents' parts: as shipped ("blocks"), or of the same sizes at random."""
     shipped = {name: documents(name) for name in ("train", "dev", "test")}
     if how == "blocks":
         return shipped
-    dealt: dict[str, list[list]] = {name: [] for name in shipped}
+    drawn: dict[str, list[list]] = {name: [] for name in shipped}
     for parts in zip(*shipped.values(), strict=True):
         pool = [sentence for part in parts for sentence in part]
         random.Random(seed).shuffle(pool)
-        for name, part in zip(dealt, parts, strict=True):
-            dealt[name].append(pool[: len(part)])
+        for name, part in zip(drawn, parts, strict=True):
+            drawn[name].append(pool[: len(part)])
             pool = pool[len(part) :]
-    return dealt
+    return drawn
 
 
 def rows(seeds: int):
-    """One training for each (seed, split, volume), tested on both volumes."""
+    """Train for each (seed, split, volume) and yield one row per volume tested on."""
     for seed in range(seeds):
         for how in ("blocks", "random"):
             parts = split_documents(how, seed)
             of = {
-                volume: {name: [s for i in numbers for s in documents[i]] for name, documents in parts.items()}
+                volume: {
+                    name: [s for i in numbers for s in documents[i]]
+                    for name, documents in parts.items()
+                }
                 for volume, numbers in VOLUMES.items()
             }
             for trained, text in of.items():
