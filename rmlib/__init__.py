@@ -1,5 +1,4 @@
-"""rmlib: train on L = L_p + alpha * L_r, the prediction loss plus alpha times a loss made from the
-reward.
+"""rmlib: train on L = L_p + alpha * L_r, prediction loss plus alpha times reward loss.
 
 The public names are imported when they are first used, so that `import rmlib` and `rmlib --help`
 don't wait for torch.
@@ -35,9 +34,10 @@ _PACKAGES = (
 __all__ = [*_HOMES, *_PACKAGES]  # noqa: PLE0604 (all are strings)
 
 
-# Idle OpenMP threads spin. With the default of 300,000 turns (9 ms) they keep a core from the other
-# programs of a shared machine: two trainings at once then take four times as long as one. A short
-# spin costs one training little and changes no result. It has to be set before torch is loaded.
+# Idle OpenMP threads spin. With the default of 300,000 turns (9 ms) they keep a core from other
+# programs, and two trainings at once take several times as long as one. A short spin costs a single
+# training little and changes no result (tests/benchmarks/shared_machine.py). libgomp reads the
+# variables when it is loaded, so they are set before anything imports torch.
 SPIN = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}  # GNU's and LLVM's OpenMP
 if not {"OMP_WAIT_POLICY", *SPIN} & os.environ.keys():  # the user's own setting holds
     os.environ.update(SPIN)

@@ -216,7 +216,8 @@ from rmlib.training.live import Live, reopen
 from rmlib.training.loop import Training
 corpus = corpora.load(sys.argv[1])
 tagger = new_tagger(corpus.tags, sys.argv[2])
-live = Live(Training(tagger, tagger.encode(corpus.train).examples, Config(epochs=1000, max_tokens=256)))
+config = Config(epochs=1000, max_tokens=256)
+live = Live(Training(tagger, tagger.encode(corpus.train).examples, config))
 live.start()
 while len(live.history) < 3:
     time.sleep(0.01)
