@@ -34,9 +34,10 @@ def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
             longer, previous = (best[:, :, None] + transition).max(1)
         else:
             longer, previous = best, torch.zeros(best.shape, dtype=torch.long)
-        inside = mask[:, k, None]  # a sentence that has ended stays on the tag of its last word
-        best = torch.where(inside, longer + scores[:, k], best)
-        back.append(torch.where(inside, previous, torch.arange(len(tags))))
+        # A sentence that has ended keeps its scores. So its best tag is also the one before itself,
+        # and the way back stays on it until the last word.
+        best = torch.where(mask[:, k, None], longer + scores[:, k], best)
+        back.append(previous)
     predictions = torch.zeros(mask.shape, dtype=torch.long)
     tag = best.argmax(-1)
     for k in reversed(range(mask.shape[1])):

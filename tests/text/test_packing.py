@@ -90,6 +90,13 @@ def test_capitals_are_hidden_in_the_sentences_that_are_named(store):
     assert types[ends[1] : ends[2]].equal(row.inputs["token_type_ids"][0, ends[1] : ends[2]])
 
 
+def test_the_first_token_of_a_sentence_belongs_to_it():
+    store = TokenStore([Example([5] * n, [0] * n, [1] * n) for n in (3, 2, 4)])
+    inputs = store.packed([0, 1, 2], 9).inputs
+    types = store.without_case(inputs, torch.tensor([True, False, True]))
+    assert types[0].tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0]
+
+
 def test_whole_texts_have_one_item_each():
     texts = [Example([101, 102], 1, [0, 0]), Example([101, 4, 102], 0, [0, 0, 0])]
     batch = TokenStore(texts).padded([1, 0])
