@@ -1,5 +1,6 @@
 """The loop: gradients against plain torch, stopping, resuming, and two processes against one."""
 
+import itertools
 import math
 
 import pytest
@@ -391,3 +392,12 @@ def test_accelerates_own_mixed_precision_is_refused(start, monkeypatch):
             start()
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_every_step_draws_its_own_dropout_and_another_run_the_same(start, small):
+    """One sentence again and again, with a learning rate of almost 0: only dropout can differ."""
+    settings = {"epochs": 3, "lr": 1e-12}
+    runs = [start(settings, dropout=0.5, sentences=small.train[:1]) for _ in range(2)]
+    totals, again = ([step.total for step in run] for run in runs)
+    assert len(totals) == 3 and again == totals
+    assert min(abs(a - b) for a, b in itertools.combinations(totals, 2)) > 1e-3
