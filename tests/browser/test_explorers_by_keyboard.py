@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 PICTURED = [  # those that can be made of nothing; the others have tests of their own
     name
-    for name, one in vars(rmlib.widgets).items()
-    if inspect.isclass(one)
+    for name in rmlib.widgets.__all__
+    if inspect.isclass(one := getattr(rmlib.widgets, name))
     and issubclass(one, Explorer)
     and not any(p.default is p.empty for p in inspect.signature(one).parameters.values())
 ]
