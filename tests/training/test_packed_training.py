@@ -80,7 +80,7 @@ def test_every_epoch_has_every_sentence_once(start, max_tokens):
 
 
 def test_all_rows_are_as_wide_as_the_fullest(start, small):
-    """So a small corpus is not filled up to the budget."""
+    """So a small corpus is not padded to the maximum."""
     for max_tokens, sentences in ((300, small.train), (1024, small.train[:3])):
         training, widths = (
             start({"packed": "yes", "max_tokens": max_tokens, "epochs": 3}, sentences=sentences),

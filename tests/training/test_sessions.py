@@ -79,7 +79,7 @@ def test_a_session_without_moves_is_the_plain_training(fresh):
     assert session.moves == [] and same(weights(session), weights(Session(training)))
 
 
-def test_what_is_in_force_is_in_the_history(fresh):
+def test_active_values_are_in_the_history(fresh):
     session = Session(fresh(warmup=0), evaluate=lambda: {"dev_f1": 0.5}, every=2)
     session.advance()
     session.apply("alpha", 10)
