@@ -176,6 +176,17 @@ def over_seeds_and_items(
     Raises:
         RmlibValueError: there is no pair, or a pair's arrays differ in length.
     """
+    return at_confidences(measure, pairs, (confidence,), resamples, seed)[0]
+
+
+def at_confidences(
+    measure: Callable,
+    pairs: list[Pair],
+    confidences: tuple[float, ...],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Effect]:
+    """Return the effect of `over_seeds_and_items` at several confidences, resampling only once."""
     if not pairs or any(len({len(array) for array in pair}) > 1 for pair in pairs):
         raise RmlibValueError(
             f"{len(pairs)} pairs; expected at least 1, each with one row of counts per item"
@@ -187,9 +198,14 @@ def over_seeds_and_items(
         """weights: (resamples, items of this seed)."""
         return measure(weights @ pair.method) - measure(weights @ pair.control)
 
-    by_seed = np.stack([difference(pair, weights[:, pair.items]) for pair in pairs], 1)
+    def of_items(pair: Pair) -> np.ndarray:
+        whole = np.array_equal(pair.items, np.arange(items))
+        return weights if whole else weights[:, pair.items]  # a copy, which takes most of the time
+
+    by_seed = np.stack([difference(pair, of_items(pair)) for pair in pairs], 1)
     drawn_seeds = np.random.default_rng([seed, 1]).integers(len(pairs), size=by_seed.shape)
     means = np.take_along_axis(by_seed, drawn_seeds, 1).mean(1)  # (resamples,)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     observed = [difference(pair, np.ones((1, len(pair.items))))[0] for pair in pairs]
-    return Effect(float(np.mean(observed)), float(low), float(high))
+    mean = float(np.mean(observed))
+    ends = [np.quantile(means, [(1 - c) / 2, (1 + c) / 2]) for c in confidences]
+    return [Effect(mean, float(low), float(high)) for low, high in ends]

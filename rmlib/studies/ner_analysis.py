@@ -12,7 +12,15 @@ import pandas as pd
 from rmlib.errors import RmlibValueError
 from rmlib.text.ner_errors import ERROR_TYPES
 
-from .bootstrap import COMPARISON, Effect, Pair, f1, over_seeds, over_seeds_and_items
+from .bootstrap import (
+    COMPARISON,
+    Effect,
+    Pair,
+    at_confidences,
+    f1,
+    over_seeds,
+    over_seeds_and_items,
+)
 from .ner_study import CONTROLS
 
 TYPES = ("PER", "ORG", "LOC", "MISC")
@@ -74,6 +82,14 @@ def compare(
     Raises:
         RmlibValueError: they have no seed in common.
     """
+    pairs = pairs_of(control, method, control_moved, moved)
+    return over_seeds_and_items(f1, pairs, confidence=confidence)
+
+
+def pairs_of(
+    control: pd.DataFrame, method: pd.DataFrame, control_moved: bool = False, moved: bool = False
+) -> list[Pair]:
+    """Pair the sentence counts of two candidates seed by seed; see `compare`."""
     seeds = control.index.intersection(method.index)
     if seeds.empty:
         raise RmlibValueError("the two have no seed in common")
@@ -82,7 +98,7 @@ def compare(
         of_control = sentence_counts(control.loc[seed], control_moved)
         of_method = sentence_counts(method.loc[seed], moved)
         pairs.append(Pair(np.arange(len(of_control)), of_control, of_method))
-    return over_seeds_and_items(f1, pairs, confidence=confidence)
+    return pairs
 
 
 def strongest_control(table: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
@@ -122,8 +138,8 @@ def against_control(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
         for moved in (False, True):
             method = reward + (", O moved" if moved else "")
             selected = by_dev(table, [reward], moved)
-            single = compare(rows, selected, control_moved, moved)
-            wide = compare(rows, selected, control_moved, moved, joint)
+            pairs = pairs_of(rows, selected, control_moved, moved)
+            single, wide = at_confidences(f1, pairs, (0.95, joint))
             comparisons.append((corpus, method, control, *single, wide.low, wide.high))
     return pd.DataFrame(comparisons, columns=COMPARISON)
 

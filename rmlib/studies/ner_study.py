@@ -1,4 +1,4 @@
-"""The study of lesson 07: α, reward types and seeds crossed, on named entities.
+"""The study of lesson 08: α, reward types and seeds crossed, on named entities.
 
     rmlib study ner
     rmlib study ner --corpus conll2003 --accept-licence

@@ -1,4 +1,4 @@
-"""The study of lesson 06: every method under every condition, on several seeds, in one table.
+"""The study of lesson 07: every method under every condition, on several seeds, in one table.
 
     rmlib study sentiment
 
@@ -12,7 +12,15 @@ import math
 import numpy as np
 import pandas as pd
 
-from .bootstrap import COMPARISON, MEASURES, Effect, Pair, counts, over_seeds_and_items
+from .bootstrap import (
+    COMPARISON,
+    MEASURES,
+    Effect,
+    Pair,
+    at_confidences,
+    counts,
+    over_seeds_and_items,
+)
 from .sentiment_data import CONDITIONS, make_split
 from .sentiment_methods import CONTROLS, METHODS, Run, scores, train
 from .table import Study
@@ -115,8 +123,11 @@ def against_controls(
     for condition in conditions:
         control = strongest_control(table, condition)
         for method in methods:
-            single = effect(table, condition, control, method)
-            wide = effect(table, condition, control, method, joint)
+            single, wide = at_confidences(
+                MEASURES[CONDITIONS[condition].measure],
+                pairs(table, condition, control, method),
+                (0.95, joint),
+            )
             rows.append((condition, method, control, *single, wide.low, wide.high))
     return pd.DataFrame(rows, columns=COMPARISON)
 

@@ -2,7 +2,10 @@
 
 import html
 import json
-import statistics
+import math
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from . import downloads
@@ -37,7 +40,11 @@ def load_tweets() -> list[Tweet]:
         CorpusError: the two files do not belong together.
         AssetError: the files cannot be fetched.
     """
-    folder = downloads.fetch("tweets")
+    return list(_read(downloads.fetch("tweets")))
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path) -> tuple[Tweet, ...]:
     texts = _columns(folder / "tweets_GroundTruth.txt", 3)
     ratings = _columns(folder / "tweets_anonDataRatings.txt", 4)
     if not len(texts) == len(ratings) == 4200:
@@ -45,7 +52,7 @@ def load_tweets() -> list[Tweet]:
             f"{folder}: {len(texts)} tweets and {len(ratings)} rows of ratings; "
             "expected 4200 of both"
         )
-    return [_tweet(folder, *pair) for pair in zip(texts, ratings, strict=True)]
+    return tuple(_tweet(folder, *pair) for pair in zip(texts, ratings, strict=True))
 
 
 def _tweet(folder, text_row, rating_row) -> Tweet:
@@ -57,8 +64,10 @@ def _tweet(folder, text_row, rating_row) -> Tweet:
         tweet = Tweet(int(text_id), text, float(mean), float(sd), ratings)
         valid = text_id == rating_id and len(ratings) >= 20
         valid = valid and all(rating in range(-4, 5) for rating in ratings)
-        valid = valid and abs(statistics.fmean(ratings) - tweet.mean) < 1e-6
-        valid = valid and abs(statistics.pstdev(ratings) - tweet.sd) < 1e-4
+        mean = fmean(ratings) if valid else math.nan
+        valid = valid and abs(mean - tweet.mean) < 1e-6
+        variance = fmean((rating - mean) ** 2 for rating in ratings) if valid else math.nan
+        valid = valid and abs(math.sqrt(variance) - tweet.sd) < 1e-4
     except (ValueError, TypeError, RecursionError):
         valid = False
     if not valid:
