@@ -6,8 +6,7 @@ import signal
 from pathlib import Path
 
 from rmlib import SPIN
-
-from .workbook import write_atomically
+from rmlib.text.files import write_atomically
 
 FIRST_LESSON = "00_start_here.ipynb"
 # What the packages nbgrader and notebook add to JupyterLab, and a learner has no use for: the

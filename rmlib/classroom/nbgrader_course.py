@@ -16,7 +16,7 @@ from .learner_copy import REGIONS, STUB, WorkbookError, make_learner_copy, read_
 from .workbook import Summary, lessons_in, write_copies
 
 TEXT_LINK = re.compile(r"\]\(([\w.-]+\.md)[)#]")
-LESSON_LINK = re.compile(rb"\]\((\w+)\.ipynb")
+LESSON_LINK = re.compile(rb"\[([^\]]+)\]\((\w+)\.ipynb([^)]*)\)")
 # nbgrader would take NAME.new.ipynb beside the source for another notebook of the assignment.
 ASIDE = "newer/"
 SETTINGS = f'''"""The settings of nbgrader for this course. Edit them freely: edits are kept."""
@@ -70,13 +70,19 @@ def make_course(notebooks: Path, course: Path) -> Summary:
             written.
     """
     copies = {"nbgrader_config.py": SETTINGS.encode()}
-    for path in lessons_in(notebooks):
-        if path.suffix != ".ipynb" or not exercises_of(path):
-            continue
+    graded = {p.stem: p for p in lessons_in(notebooks) if p.suffix == ".ipynb" and exercises_of(p)}
+
+    def in_the_course(link: re.Match) -> bytes:
+        """Each lesson has a folder of its own; one without exercises isn't in the course."""
+        text, stem, rest = link.groups()
+        if stem.decode() not in graded:
+            return text
+        return b"[" + text + b"](../" + stem + b"/" + stem + b".ipynb" + rest + b")"
+
+    for path in graded.values():
         home = f"source/{path.stem}/"
         content = make_learner_copy(path, solutions=True)
-        # In a course each lesson has a folder of its own, so links between lessons change.
-        copies[home + path.name] = LESSON_LINK.sub(rb"](../\1/\1.ipynb", content)
+        copies[home + path.name] = LESSON_LINK.sub(in_the_course, content)
         for name in sorted(set(TEXT_LINK.findall(path.read_text(encoding="utf-8")))):
             if (notebooks / name).is_file():
                 copies[home + name] = (notebooks / name).read_bytes()

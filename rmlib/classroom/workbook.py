@@ -2,7 +2,7 @@
 
 `workbook/.rmlib/manifest.json` holds the SHA-256 of the newest version written for each file. A
 copy with that hash may be updated. Any other content is the learner's: it stays, and a newer
-version of the lesson is written beside it as `04_bert_ner.new.ipynb`.
+version of the lesson is written beside it as `05_bert_ner.new.ipynb`.
 """
 
 import hashlib
@@ -10,6 +10,8 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from rmlib.text.files import write_atomically
 
 from .learner_copy import WorkbookError, make_learner_copy, source_key
 
@@ -215,15 +217,3 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, str]]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a complete file or none: write a temporary file beside it, then rename that."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

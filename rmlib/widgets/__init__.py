@@ -18,7 +18,10 @@ _HOMES = {
     "RewardMenu": "reward_menu",
     "SelfTest": "self_test",
     "StudyBrowser": "study.widget",
+    "came_true": "prediction",
     "check_widgets": "widget_check",
+    "happened": "prediction",
+    "predict": "prediction",
     "render": "entity_viewer",
 }
 

@@ -32,7 +32,7 @@ from tests.classroom.made_up_lesson import (
     write_made_up,
 )
 
-WITHOUT_BERT = ("01_two_part_loss", "02_gradients_three_ways", "03_rewards_you_can_train")
+WITHOUT_BERT = ("01_two_part_loss", "02_gradients_three_ways", "03_surrogate_rewards")
 SECRET = "SECRET = 41 + 1"
 SOLUTION = f"### BEGIN SOLUTION\n{SECRET}\n### END SOLUTION"
 

@@ -84,7 +84,7 @@ def test_links_of_the_real_lessons_lead_somewhere(tmp_path):
     assert [
         f"{lesson.stem}: {link}" for lesson, link in links if not (lesson.parent / link).is_file()
     ] == []
-    assert {link for _, link in links} >= {"GLOSSARY.md", "../05_live_lab/05_live_lab.ipynb"}
+    assert {link for _, link in links} >= {"GLOSSARY.md", "../06_live_lab/06_live_lab.ipynb"}
 
 
 def test_made_again_it_takes_what_is_new_and_keeps_what_the_teacher_changed(lessons, tmp_path):
@@ -135,13 +135,16 @@ def test_without_a_lesson_with_points_there_is_no_course(lessons, tmp_path):
 
 @pytest.mark.parametrize("name", gradable())
 def test_a_real_lesson_is_an_assignment_as_it_is(name):
-    """And every answer stands before a test that gives points for it."""
-    tests, order = exercises_of(NOTEBOOKS / f"{name}.ipynb"), []
-    for cell in read_lesson(NOTEBOOKS / f"{name}.ipynb").cells:
-        mark = cell.metadata.get("nbgrader", {})
-        order += ["answer"] * mark.get("solution", False) + ["test"] * mark.get("grade", False)
+    """And every test that gives points follows its answer. (An answer may be without a test.)"""
+    tests = exercises_of(NOTEBOOKS / f"{name}.ipynb")
+    cells = read_lesson(NOTEBOOKS / f"{name}.ipynb").cells
+    marks = [cell.metadata["nbgrader"] for cell in cells if "nbgrader" in cell.metadata]
     assert len(tests) >= 3 and min(tests.values()) > 0
-    assert order == ["answer", "test"] * len(tests)
+    for before, mark in zip([{}, *marks], marks, strict=False):
+        assert mark["solution"] != mark["grade"]
+        if mark["grade"]:
+            assert before["solution"]
+            assert mark["grade_id"] == before["grade_id"].replace("-answer", "-check")
 
 
 # Through nbgrader
@@ -149,13 +152,14 @@ def test_a_real_lesson_is_an_assignment_as_it_is(name):
 
 @dataclass
 class Graded:
-    """A course after nbgrader has graded it. `points` of each test, in their order; `said`: what
-    autograde printed.
+    """A course after nbgrader has graded it. `points` of each test, in their order; `answers`: how
+    many cells are to be filled in; `said`: what autograde printed.
     """
 
     course: Path
     lesson: str
     points: list[float]
+    answers: int
     code: int
     said: str
 
@@ -199,14 +203,16 @@ def submissions(released, source) -> dict:
     it.
     """
     marks = [cell.metadata.get("nbgrader", {}) for cell in source.cells]
-    answers = [mark["grade_id"] for mark in marks if mark.get("solution")]
     tests = [mark["grade_id"] for mark in marks if mark.get("grade")]
+    answers = [test.replace("-check", "-answer") for test in tests]
+    untested = [mark["grade_id"] for mark in marks if mark.get("solution")]
+    untested = [answer for answer in untested if answer not in answers]
 
-    def solved(*which: int):
+    def solved(*which: int, more: list[str] = ()):
         notebook = copy.deepcopy(released)
-        for i in which:
-            cell = source.cells[place(source, answers[i])]
-            notebook.cells[place(notebook, answers[i])].source = cell.source
+        for answer in [*(answers[i] for i in which), *more]:
+            cell = source.cells[place(source, answer)]
+            notebook.cells[place(notebook, answer)].source = cell.source
         return notebook
 
     hostile = solved(
@@ -227,14 +233,16 @@ def submissions(released, source) -> dict:
         "empty": solved(),
         "half": solved(*half),
         "hostile": hostile,
-        "perfect": solved(*range(len(answers))),
+        "perfect": solved(*range(len(answers)), more=untested),
     }
 
 
-REAL = [pytest.param(name, marks=pytest.mark.long) for name in gradable("02_gradients_three_ways")]
+LESSONS = ["01_made_up", *gradable("02_gradients_three_ways")]
 
 
-@pytest.fixture(scope="module", params=["01_made_up", *REAL])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.long) for name in LESSONS]
+)
 def graded(request, tmp_path_factory) -> Graded:
     """Laid out, released, submitted by some students, graded, and feedback written."""
     lesson, base = request.param, tmp_path_factory.mktemp("graded")
@@ -258,7 +266,9 @@ def graded(request, tmp_path_factory) -> Graded:
     done = nbgrader(course, "generate_feedback", lesson)
     assert done.returncode == 0, done.stdout
     points = list(exercises_of(notebooks / f"{lesson}.ipynb").values())
-    return Graded(course, lesson, points, autograde.returncode, autograde.stdout)
+    cells = read_lesson(notebooks / f"{lesson}.ipynb").cells
+    answers = sum(cell.metadata.get("nbgrader", {}).get("solution", False) for cell in cells)
+    return Graded(course, lesson, points, answers, autograde.returncode, autograde.stdout)
 
 
 def test_what_nbgrader_hands_out_is_what_the_workbook_holds(graded):
@@ -348,5 +358,5 @@ def test_the_feedback_opens_in_a_browser_and_shows_the_scores(graded):
     for (score, most, _), text in zip(scores.values(), texts, strict=True):
         assert f"{graded.lesson} (Score: {score:.1f} / {most:.1f})" in text
     for name, text in zip(scores, texts, strict=True):
-        unanswered = {"empty": len(graded.points), "hostile": len(graded.points) - 2, "perfect": 0}
+        unanswered = {"empty": graded.answers, "hostile": graded.answers - 2, "perfect": 0}
         assert text.count("No response.") == unanswered.get(name, text.count("No response."))

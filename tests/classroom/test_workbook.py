@@ -200,7 +200,8 @@ def test_an_installed_package_carries_the_lessons_and_works_in_the_current_folde
     installed = Path(workbook.__file__).parents[1]
     for name in ("__init__.py", "errors.py"):
         shutil.copy(installed / name, package)
-    shutil.copytree(installed / "classroom", package / "classroom")
+    for name in ("classroom", "text"):
+        shutil.copytree(installed / name, package / name)
     shutil.copytree(lessons, package / "notebooks")
     (tmp_path / "site" / "notebooks").mkdir()  # of some other package: not ours
     code = "from rmlib.classroom.workbook import default_folders as f; print(*f(), sep='\\n')"

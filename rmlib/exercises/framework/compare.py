@@ -89,6 +89,7 @@ def _explain_numbers(a: np.ndarray, b: np.ndarray, tolerance: float) -> Differen
     nonzero = np.abs(b) > 1e-9
     ratio = a[nonzero] / b[nonzero]
     proportional = a.size > 1 and ratio.size and np.allclose(ratio, ratio.flat[0], rtol=1e-4)
+    proportional = proportional and abs(ratio.flat[0] - 1) > 1e-3  # else it's no factor
     if proportional and ratio.flat[0] and np.allclose(a[~nonzero], 0, atol=tolerance):
         factor, _ = show_both(float(ratio.flat[0]), 1.0)
         message = f"right up to a factor: it is {factor} times what is expected"

@@ -83,6 +83,8 @@ class Exercise:
         solution: a function whose source is shown, or the source itself.
         tolerance: relative and absolute, of the comparisons.
         seconds: time limit of one call.
+        piece: the name under which an answer that passes is kept in the learner's `mine.py`;
+            empty if it isn't kept. The kit's piece is `solution`.
     """
 
     id: str
@@ -95,6 +97,7 @@ class Exercise:
     solution: Callable | str = ""
     tolerance: float = 1e-6
     seconds: float = sandbox.SECONDS
+    piece: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Outcome:
 
     Attributes:
         outcome: one of `LOOKS`.
-        message: why; empty where the answer is correct.
+        message: why; for a correct answer empty, or where it is kept.
         misconception: the id of what is wrong; None where the outcome isn't "not yet".
     """
 
@@ -148,14 +151,22 @@ class Check:
         self.last: Outcome | None = None
         self._hints_shown = 0
 
-    def __call__(self, answer) -> Outcome:
+    def __call__(self, answer, keep: bool = False) -> Outcome:
         """Judge the answer. Never raises what the learner's code raises.
+
+        Args:
+            answer: the learner's function or value.
+            keep: replace a piece in `mine.py` even if it was edited there by hand.
 
         Raises:
             AssertionError: under nbgrader, and the answer is not correct. (nbgrader counts a cell
                 that raises as 0.)
         """
         self.last = judge(self.exercise, answer)
+        if self.exercise.piece and self.last.outcome == "correct":
+            from . import pieces  # which judges pieces, too
+
+            self.last = Outcome("correct", pieces.keep(self.exercise, answer, replace=keep))
         if os.environ.get("NBGRADER_EXECUTION") and self.last.outcome != "correct":
             raise AssertionError(repr(self.last))
         return self.last
