@@ -58,8 +58,8 @@ QUESTIONS = (
                 "higher-f1",
                 "With α = 10 its F1 is clearly higher, because it was trained for F1",
                 False,
-                "Higher than what? With α = 0 every item is right already, and the F1 is 1. In "
-                "E3 the two repaired runs ended with all ten items right.",
+                "Higher than what? With α = 0 every item is right already, and the F1 is 1. So it "
+                "was for the ten free logits of Part 4.",
             ),
             Choice(
                 "yes-more-often",
@@ -88,9 +88,9 @@ QUESTIONS = (
                 "tune-the-threshold",
                 "Tune the decision threshold of the model with α = 0, and compare with its F1",
                 True,
-                "In this lesson that gave the whole gain, at a better L_p. A soft F1 raises ŷ "
-                "where the chance of a positive is above half of it, and so does a lower "
-                "threshold.",
+                "In this lesson that gave more than α = 1 did, and kept the L_p of plain training. "
+                "A soft F1 raises ŷ where the chance of a positive is above half of it; a lower "
+                "threshold needs no other training.",
             ),
             Choice(
                 "larger-alpha",
@@ -110,9 +110,8 @@ QUESTIONS = (
                 "accuracy",
                 "Look at the accuracy: if it rises as well, the model has learnt something",
                 False,
-                "With few positives accuracy is high for a model that says no to all. In this "
-                "lesson it fell a little while F1 rose, and both came from a threshold that "
-                "moved.",
+                "With few positives accuracy is high for a model that says no to all, and a lower "
+                "threshold can raise F1 while accuracy falls.",
             ),
         ),
     ),
