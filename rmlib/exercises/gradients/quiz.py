@@ -13,7 +13,7 @@ QUESTIONS = (
                 "formula-wrong",
                 "The formula is wrong: two against one.",
                 False,
-                "This is no vote. Autograd and central differences run the same code for the "
+                "This isn't a vote. Autograd and central differences run the same code for the "
                 "value, so they agree on a wrong reward as well as on a right one. Perhaps your "
                 "formula is right, and the code computes another reward.",
             ),
@@ -37,7 +37,7 @@ QUESTIONS = (
                 "tolerance",
                 "The tolerance is too narrow.",
                 False,
-                "A tolerance allows for rounding and for curvature, 1e-6 or less in float64. "
+                "A tolerance allows for rounding and for truncation, 1e-6 or less in float64. "
                 "Nothing of that kind makes 30 %. If you widen a check until it passes, it "
                 "passes wrong gradients too.",
             ),
@@ -87,7 +87,7 @@ QUESTIONS = (
         "probability ρ of being positive does a step raise its ŷ?",
         right=0.3,
         within=0.005,
-        because="The mean derivative is (2ρ − F̃)/S, and 0 at ρ = F̃/2. As F̃ is at most 1, "
+        because="The mean derivative is (2ρ − F̃)/v, and 0 at ρ = F̃/2. As F̃ is at most 1, "
         "the threshold is never above one half: F1 would rather call an item positive.",
         wrong=(
             WrongNumber(
