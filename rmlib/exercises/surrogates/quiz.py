@@ -1,6 +1,6 @@
-"""The self-test on rewards one can train on."""
+"""The self-test on rewards that one can train on."""
 
-from rmlib.exercises.framework.quiz import Choice, Number, Question, WrongNumber
+from rmlib.exercises.framework.quiz import Choice, Question
 
 QUESTIONS = (
     Question(
@@ -41,85 +41,73 @@ QUESTIONS = (
             ),
         ),
     ),
-    Number(
-        id="surrogates.mean_baseline_factor",
-        text="You train with samples, K = 4, and the baseline “mean” (all four rewards, the "
-        "sample's own included). By what number must you multiply α, so that the mean "
-        "gradient of the reward is that of the baseline leave-one-out?",
-        right=4 / 3,
-        within=0.04,
-        because="Yes, 4/3. With “mean” the gradient is shrunk to (K − 1)/K = 3/4 of itself, "
-        "and 4/3 · 3/4 = 1. Nothing else differs: the direction and the relative noise "
-        "are the same.",
-        wrong=(
-            WrongNumber(
-                "shrinkage",
-                0.75,
-                "3/4 is the length of the gradient with “mean”. What brings 3/4 back to 1?",
-            ),
-            WrongNumber(
-                "no-difference",
-                1.0,
-                "Their expectations differ. With “mean” a part of each reward is subtracted from "
-                "itself, which makes the gradient too short.",
-            ),
-            WrongNumber(
-                "k",
-                4.0,
-                "The sample's own reward is one of four in its baseline: a quarter is lost, not "
-                "three quarters.",
-            ),
-            WrongNumber(
-                "lost-part",
-                0.25,
-                "A quarter is what is lost. What is left, and what brings it back to 1?",
-            ),
-            WrongNumber(
-                "k-of-2",
-                2.0,
-                "That is right for K = 2, where half of the gradient is lost. With K = 4 the "
-                "sample's own reward is only one of four.",
-            ),
-        ),
-        otherwise="Compare R_k minus the mean of all K rewards with R_k minus the mean of the "
-        "others: by which factor do they differ, for K = 4?",
-    ),
     Question(
-        id="surrogates.all_samples_wrong",
-        text="A tagger gives the right tag of a word the probability 0.001 and is confident "
-        "in a wrong one. You train on sampled accuracy alone: one word, K = 8, "
-        "leave-one-out. What happens in nearly every step?",
+        id="surrogates.hard_inputs",
+        text="A colleague's new surrogate equals F1 exactly on every hard input, where all "
+        "probabilities are 0 or 1. What do you know about training with it?",
         choices=(
             Choice(
-                "zero-gradient",
-                "Nothing: the gradient is exactly zero.",
+                "same-as-soft-f1",
+                "it trains like soft F1",
+                False,
+                "Dice with squares passes the same test. Trained on alone, it settles at ρ/R, and "
+                "soft F1 at 0 or 1.",
+            ),
+            Choice(
+                "little",
+                "little: what matters is how it behaves between 0 and 1",
                 True,
-                "Yes. All eight samples are wrong and have the same reward, so every advantage "
-                "is 0. Only when a right answer is drawn, in one step of 125, is there something "
-                "to learn. Cross-entropy pushes hardest just here: keep it in the loss.",
+                "Yes. The test finds a wrong formula. Where ŷ settles is decided between the hard "
+                "inputs: plot it for one item, and train a few groups.",
             ),
             Choice(
-                "large-gradient",
-                "The gradient is large, because the model is badly wrong.",
+                "probabilities",
+                "its ŷ will be probabilities, since it is exact",
                 False,
-                "That is cross-entropy, whose derivative is p − 1. Sampling learns from "
-                "differences between samples, and eight wrong answers do not differ.",
+                "Soft F1 passes this test, and it pushes ŷ to 0 or 1 on the two sides of a "
+                "threshold: its ŷ are no probabilities.",
             ),
             Choice(
-                "wrong-ones-pushed-down",
-                "The wrong answers are pushed down, and so the right one rises.",
+                "gradient",
+                "it has no gradient, as F1 has none",
                 False,
-                "The advantage of a wrong answer is 0 minus the mean of the others. If the "
-                "others are wrong, too, that is 0 − 0: nothing is pushed down. With the baseline "
-                "“none” it is 0 as well.",
+                "On the hard inputs alone you can't see a gradient. Soft F1 equals F1 there, too, "
+                "and has one.",
+            ),
+        ),
+    ),
+    Question(
+        id="surrogates.one_data_set",
+        text="Your new loss beats a tuned threshold by 0.03 in F1: 60 random splits of one data "
+        "set, 95 % interval over the splits 0.02 to 0.04. What may you conclude?",
+        choices=(
+            Choice(
+                "these-items",
+                "it is better on the items of this data set",
+                True,
+                "Yes. For other items of the same kind, ask how much the result changes when a "
+                "tenth of the items, or a few special ones, are left out.",
             ),
             Choice(
-                "only-slower",
-                "The gradient is unbiased, so training is only a little slower.",
+                "any-items",
+                "it is better for items of this kind: the interval excludes 0",
                 False,
-                "It is unbiased. But its mean is small, p(1 − p), about 0.001, and it comes in "
-                "rare jumps: 0 in 99 of 100 steps. “Unbiased” says nothing about how long you "
-                "wait.",
+                "The splits share their items. More of them make this interval as narrow as you "
+                "like, and none brings a new item. In this lesson the interval over items "
+                "contains 0.",
+            ),
+            Choice(
+                "more-splits",
+                "with 600 splits it would be safe",
+                False,
+                "That makes the interval over splits narrower. All 600 share one set of items.",
+            ),
+            Choice(
+                "threshold",
+                "all of the gain is a better threshold",
+                False,
+                "The control has a tuned threshold already. In this lesson something else made "
+                "the gain: three unusual items.",
             ),
         ),
     ),
