@@ -37,7 +37,10 @@ def advantages(
             expected gradient to (K - 1)/K of itself. "leave_one_out": mean of the others, unbiased
             (Kool et al. 2019; Ahmadian et al. 2024). "greedy": R of the most probable labelling
             (Rennie et al. 2017). "group": the mean is subtracted and the result divided by the
-            standard deviation (Shao et al. 2024), so that α has another meaning.
+            standard deviation + 1e-4 (GRPO; Shao et al. 2024), so that α has another meaning and
+            the expected gradient another direction. The paper doesn't say whether the variance is
+            divided by K or by K - 1; public code divides by K - 1, the default of `torch.std`
+            (`GRPOTrainer` of TRL, which also adds the 1e-4), and so does this.
         greedy: (...), R of the most probable labelling, for "greedy".
 
     Raises:
@@ -59,7 +62,7 @@ def advantages(
     if baseline == "leave_one_out":
         return centred * samples / (samples - 1)
     if baseline == "group":
-        return centred / (rewards.std(0, correction=0) + 1e-4)
+        return centred / (rewards.std(0) + 1e-4)
     return centred
 
 

@@ -177,7 +177,7 @@ def test_what_a_baseline_does_to_the_expected_gradient(samples):
         if baseline == "group":
             assert (
                 np.abs(total - exact).max() > 0.005
-            )  # another length: not an estimate of the gradient of E[R]
+            )  # another length and direction: not an estimate of the gradient of E[R]
         else:
             np.testing.assert_allclose(total, scale * exact, atol=1e-12)
 
@@ -203,6 +203,36 @@ def test_the_variance_table():
         (8, "none"): 0.013,
         (8, "leave_one_out"): 0.006,
     }
+
+
+def test_group_divides_as_public_code_does():
+    """TRL's documented formula: (r - mean) / (std + 1e-4), torch's std, with K - 1.
+
+    The paper (Shao et al. 2024) leaves the divisor open. For two rewards that differ it makes
+    group 1/sqrt(2) of leave-one-out of 0 and 1; dividing by K would make it leave-one-out itself.
+    """
+    assert advantages(tensor([1.0, 0.0]), "leave_one_out").tolist() == [1.0, -1.0]
+    group = advantages(tensor([1.0, 0.0], dtype=torch.float64), "group")
+    assert group.tolist() == pytest.approx([0.7071, -0.7071], abs=2e-4)
+    for samples in (2, 3, 8):
+        rewards = torch.rand(samples, 5, generator=torch.Generator().manual_seed(samples))
+        numbers = rewards.double().numpy()
+        expected = (numbers - numbers.mean(0)) / (numbers.std(0, ddof=1) + 1e-4)
+        assert advantages(rewards, "group").numpy() == pytest.approx(expected, abs=1e-5)
+    assert not advantages(torch.ones(8), "group").any()  # samples that all agree
+
+
+def test_the_length_of_group_for_one_word():
+    """One word, p = .3: .71 of the exact derivative at K = 2; at K = 8 it is 1.84 of it."""
+    p, lengths = 0.3, {}
+    for samples in (2, 8):
+        mean = 0.0
+        for drawn in itertools.product((0.0, 1.0), repeat=samples):
+            weights = advantages(tensor(drawn, dtype=torch.float64), "group")
+            chance = math.prod(p if one else 1 - p for one in drawn)
+            mean += chance * float((weights * (tensor(drawn) - p)).mean())
+        lengths[samples] = round(mean / (p * (1 - p)), 2)
+    assert lengths == {2: 0.71, 8: 1.84}
 
 
 # The estimator itself

@@ -9,6 +9,7 @@ from rmlib.plots.figures import COLOURS, new_figure
 
 from .numbers import ESTIMATES, Cloud, exact
 
+UNBIASED = ("none", "leave_one_out", "greedy")
 # Limits of the axes; few of them, so that a small move of the cloud leaves the axes as they are.
 LIMITS = (1.5, 2.5, 4, 6, 10, 16, 25, 40, 64, 100)
 SIZE = (8.8, 4.2)  # inches
@@ -79,8 +80,8 @@ class EstimatorPicture:
     def draw(self, state: SimpleNamespace, cloud: Cloud) -> Figure:
         """The figure of a state and its numbers."""
         self._title.set_text(title(state))
-        reached = f"{cloud.share:.3f} ± {cloud.error:.3f}"
-        self._reached.set_text(f"the mean reaches {reached} of the exact gradient")
+        reached = f"{cloud.direction.share:.3f} ± {cloud.direction.error:.3f}"
+        self._reached.set_text(f"the mean reaches {reached}; {cloud.direction}")
         self._draw_cloud(state, cloud)
         self._draw_bars(state, cloud)
         return self.figure
@@ -106,12 +107,15 @@ class EstimatorPicture:
             line.set_data(*curve)
 
     def _draw_bars(self, state: SimpleNamespace, cloud: Cloud) -> None:
-        rows = ((0.0, cloud.none), (cloud.bias, cloud.variance))
+        bias = cloud.bias.value if cloud.bias.resolved else 0.0
+        shown = f"{bias:.3g}" if cloud.bias.resolved else f"(below {cloud.bias.below:.2g})"
+        rows = ((0.0, cloud.none), (bias, cloud.variance))
+        words = (f"0 + {cloud.none:.3g}", f"{shown} + {cloud.variance:.3g}")
         pairs = np.reshape(self._bars.patches, (2, 2))
-        for (bias, variance), text, bars in zip(rows, self._numbers, pairs, strict=True):
-            bars[0].set_width(bias)
-            bars[1].set(x=bias, width=variance)
-            text.set_text(f"{bias:.3g} + {variance:.3g}")
+        for (start, width), word, text, bars in zip(rows, words, self._numbers, pairs, strict=True):
+            bars[0].set_width(start)
+            bars[1].set(x=start, width=width)
+            text.set_text(word)
         self._bars.set_xlim(0, 1.03 * max(map(sum, rows)))
         self._baseline.set_text(state.baseline)
 
@@ -139,15 +143,21 @@ def alt_text(state: SimpleNamespace, cloud: Cloud) -> str:
     sentences = [
         f"Sampled gradients, {title(state)}, seed {state.seed}: {ESTIMATES} estimates, "
         f"in units of the exact gradient's length {length:.3g}.",
-        f"Along the exact gradient their mean is {cloud.share:.3f} ± {cloud.error:.3f} "
-        "(standard error); 1 is the exact one.",
+        f"Along the exact gradient their mean is {cloud.direction.share:.3f} ± "
+        f"{cloud.direction.error:.3f} (standard error); 1 is the exact one.",
     ]
     if state.baseline == "mean":
         shrunk = (state.samples - 1) / state.samples
-        sentences.append(f"Expected with this baseline: (K−1)/K = {shrunk:.3f}.")
+        sentences.append(f"Expected with this baseline: (K−1)/K = {shrunk:.3f}, not turned.")
+    if state.baseline in UNBIASED:
+        sentences.append("Expected with this baseline: 1, not turned.")
+    bias = f"below {cloud.bias.below:.2g}, not resolved"
+    if cloud.bias.resolved:
+        bias = f"{cloud.bias.value:.3g} ± {cloud.bias.error:.2g}"
     sentences += [
-        f"Squared bias {cloud.bias:.3g}, variance {cloud.variance:.3g}, "
-        f"mean squared error {cloud.bias + cloud.variance:.3g}.",
+        f"Direction of the mean: {cloud.direction}.",
+        f"Squared bias {bias}; variance {cloud.variance:.3g}, "
+        f"mean squared error {cloud.squared_error:.3g}.",
         f"With none at the same K, exactly: squared bias 0, variance {cloud.none:.3g}.",
     ]
     return " ".join(sentences)

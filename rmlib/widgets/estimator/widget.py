@@ -10,7 +10,7 @@ from rmlib.loss.sampling import BASELINES
 from rmlib.widgets.framework.explorer import Explorer, buttons, control, menu, slider
 
 from .figure import EstimatorPicture, alt_text
-from .numbers import LOGITS, MODELS, SAMPLES, SEEDS, cloud, exact
+from .numbers import LOGITS, MODELS, SAMPLES, SEEDS, Direction, Squared, cloud, exact
 
 ALONE = ("none", "greedy", "minimum_risk")  # the baselines that one sample is enough for
 
@@ -96,18 +96,13 @@ class EstimatorExplorer(Explorer):
         return cloud(self.state).mean.reshape(np.shape(LOGITS))
 
     @property
-    def share(self) -> float:
-        """The length of the mean along the exact gradient, as a share of the exact length."""
-        return cloud(self.state).share
+    def direction(self) -> Direction:
+        """Where the mean points: its share of the exact gradient, and the angle between them."""
+        return cloud(self.state).direction
 
     @property
-    def error(self) -> float:
-        """The standard error of `share`."""
-        return cloud(self.state).error
-
-    @property
-    def bias(self) -> float:
-        """The squared bias, as a share of the exact gradient's square; 0 where noise hides it."""
+    def bias(self) -> Squared:
+        """The squared bias, as a share of the exact gradient's square, with its standard error."""
         return cloud(self.state).bias
 
     @property

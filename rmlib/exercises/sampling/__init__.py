@@ -1,0 +1,1 @@
+"""Exercises on rewards that one can only sample."""
