@@ -10,13 +10,16 @@ from seqeval.scheme import IOB2
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
-from rmlib import RewardObjective
-from rmlib.exercises.bert_ner import alignment, entity_f1, loss
+from rmlib.exercises.bert_ner import alignment, entity_f1, lesson, own_training
 from rmlib.exercises.bert_ner.exercises import FOUND, GOLD, TAGGINGS, THREE, check
 from rmlib.exercises.bert_ner.quiz import QUESTIONS
 from rmlib.exercises.framework.exercise import DRAWS
+from rmlib.models.encoder import new_tagger
+from rmlib.studies.bootstrap import over_seeds
+from rmlib.studies.ner_analysis import sentence_counts
 from rmlib.text import metrics
 from rmlib.text.conll import Sentence
+from rmlib.text.corpora import newswire
 from rmlib.text.encoding import IGNORE, Example, encode
 from tests.exercises.common import (
     accepted,
@@ -33,7 +36,37 @@ def of(solution: str, name: str):
     return space[name]
 
 
-# --- 1: labels on subword tokens ------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def tagger(tiny):
+    """A tiny BERT with MiniLM's tokenizer."""
+    return new_tagger(newswire().tags, str(tiny))
+
+
+# --- 1: the article's labels ----------------------------------------------------------------------
+
+
+def test_labels_as_printed():
+    for answer in (
+        alignment.labels_as_printed,
+        lambda labels, length: [*labels, *(0 for _ in range(length - len(labels)))],
+    ):
+        accepted(check.q1, answer)
+    depends_on_its_spec(
+        check.q1, alignment.labels_as_printed, lambda labels, length: labels + [1] * length
+    )
+
+    def in_place(labels, length):
+        labels.extend([0] * (length - len(labels)))  # as the article's own code
+        return labels
+
+    rejected(check.q1, in_place, "changes-its-arguments")
+    rejected(check.q1, lambda y, n: (y + [0] * n)[:n], "truncates")
+    rejected(check.q1, lambda y, n: [0, *y] + [0] * (n - len(y) - 1), "leaves-out-cls")
+    rejected(check.q1, lambda y, n: y + [IGNORE] * (n - len(y)), "ignores-padding")
+    rejected(check.q1, lambda y, n: y + [0] * n, "length-more")
+
+
+# --- 2: labels on subword tokens ------------------------------------------------------------------
 
 
 def align_with_a_set(word_ids, labels):
@@ -181,14 +214,14 @@ def sorts_in_place(word_ids, labels):
     ],
 )
 def test_align_wrong(answer, misconception):
-    rejected(check.q1, answer, misconception)
+    rejected(check.q2, answer, misconception)
 
 
 def test_align_right():
     for answer in (alignment.align, align_with_a_set, align_by_index):
-        accepted(check.q1, answer)
+        accepted(check.q2, answer)
         depends_on_its_spec(
-            check.q1, answer, lambda w, y: [label + 1 for label in align_by_index(w, y)]
+            check.q2, answer, lambda w, y: [label + 1 for label in align_by_index(w, y)]
         )
 
 
@@ -209,7 +242,7 @@ def test_align_is_what_the_kit_does(minilm):
             assert aligned == example.labels
 
 
-# --- 2: padding -----------------------------------------------------------------------------------
+# --- 3: padding -----------------------------------------------------------------------------------
 
 
 def colleagues_batch(rows, labels, pad_id):
@@ -221,7 +254,7 @@ def colleagues_batch(rows, labels, pad_id):
     return ids, torch.ones_like(ids), aligned
 
 
-def fill_up_with_arange(rows, labels, pad_id, value=-100):
+def pad_with_arange(rows, labels, pad_id, value=-100):
     lengths = torch.tensor([len(row) for row in rows])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.full(mask.shape, pad_id)
@@ -231,7 +264,7 @@ def fill_up_with_arange(rows, labels, pad_id, value=-100):
     return ids, mask.long(), aligned
 
 
-def fill_up_with_the_kit(rows, labels, pad_id):
+def pad_with_the_kit(rows, labels, pad_id):
     batch = collate(
         [Example(r, y, [0] * len(r)) for r, y in zip(rows, labels, strict=True)], pad_id, case=False
     )
@@ -239,45 +272,45 @@ def fill_up_with_the_kit(rows, labels, pad_id):
 
 
 def mask_from_ids(rows, labels, pad_id):
-    ids, _, aligned = fill_up_with_arange(rows, labels, pad_id)
+    ids, _, aligned = pad_with_arange(rows, labels, pad_id)
     return ids, (ids != pad_id).long(), aligned
 
 
 def mask_not_0(rows, labels, pad_id):
-    ids, _, aligned = fill_up_with_arange(rows, labels, pad_id)
+    ids, _, aligned = pad_with_arange(rows, labels, pad_id)
     return ids, ids != 0, aligned
 
 
 def ids_0(rows, labels, pad_id):
-    return fill_up_with_arange(rows, labels, 0)
+    return pad_with_arange(rows, labels, 0)
 
 
 def mask_from_labels(rows, labels, pad_id):
-    ids, _, aligned = fill_up_with_arange(rows, labels, pad_id)
+    ids, _, aligned = pad_with_arange(rows, labels, pad_id)
     return ids, (aligned != -100).long(), aligned
 
 
 def upside_down(rows, labels, pad_id):
-    ids, mask, aligned = fill_up_with_arange(rows, labels, pad_id)
+    ids, mask, aligned = pad_with_arange(rows, labels, pad_id)
     return ids, (mask == 0).long(), aligned
 
 
 def labels_0(rows, labels, pad_id):
-    return fill_up_with_arange(rows, labels, pad_id, value=0)
+    return pad_with_arange(rows, labels, pad_id, value=0)
 
 
 def labels_pad_id(rows, labels, pad_id):
-    return fill_up_with_arange(rows, labels, pad_id, value=pad_id)
+    return pad_with_arange(rows, labels, pad_id, value=pad_id)
 
 
 def only_the_labels(rows, labels, pad_id):
-    ids, _, aligned = fill_up_with_arange(rows, labels, pad_id)
+    ids, _, aligned = pad_with_arange(rows, labels, pad_id)
     return ids, torch.ones(ids.shape), aligned
 
 
 def ids_ignored(rows, labels, pad_id):
-    _, mask, aligned = fill_up_with_arange(rows, labels, pad_id)
-    return fill_up_with_arange(rows, labels, -100)[0], mask, aligned
+    _, mask, aligned = pad_with_arange(rows, labels, pad_id)
+    return pad_with_arange(rows, labels, -100)[0], mask, aligned
 
 
 def left(rows, labels, pad_id):
@@ -294,7 +327,7 @@ def to_128(rows, labels, pad_id):
     return ids, mask, torch.tensor([y + [-100] * (128 - len(y)) for y in labels])
 
 
-def fills_the_rows_themselves(rows, labels, pad_id):
+def pads_the_rows_themselves(rows, labels, pad_id):
     longest = max(map(len, rows))
     mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows])
     for r, y in zip(rows, labels, strict=True):
@@ -318,39 +351,23 @@ def fills_the_rows_themselves(rows, labels, pad_id):
         (ids_ignored, "ids-padded-with-minus-100"),
         (left, "padded-at-the-front"),
         (to_128, "wrong-shape"),
-        (lambda r, y, p: fill_up_with_arange(r, y, p)[:2], "wrong-number-of-values"),
+        (lambda r, y, p: pad_with_arange(r, y, p)[:2], "wrong-number-of-values"),
         (lambda r, y, p: torch.tensor(r), "raises"),
-        (fills_the_rows_themselves, "changes-its-arguments"),
+        (pads_the_rows_themselves, "changes-its-arguments"),
     ],
 )
 def test_padding_wrong(answer, misconception):
-    rejected(check.q2, answer, misconception)
+    rejected(check.q3, answer, misconception)
 
 
 def test_padding_right():
-    for answer in (alignment.fill_up, fill_up_with_arange, fill_up_with_the_kit):
-        accepted(check.q2, answer)
-    depends_on_its_spec(check.q2, fill_up_with_the_kit, labels_0)
-    depends_on_its_spec(check.q2, fill_up_with_arange, only_the_labels)
+    for answer in (alignment.pad_batch, pad_with_arange, pad_with_the_kit):
+        accepted(check.q3, answer)
+    depends_on_its_spec(check.q3, pad_with_the_kit, labels_0)
+    depends_on_its_spec(check.q3, pad_with_arange, only_the_labels)
 
 
-# --- 3: two taggings ------------------------------------------------------------------------------
-
-
-def test_two_taggings():
-    accepted(check.q3, {"token accuracy": "A", "entity F1": "B"})
-    accepted(check.q3, of(check.q3.exercise.solution, "higher"))
-    depends_on_its_spec(
-        check.q3,
-        {"token accuracy": "A", "entity F1": "B"},
-        lambda: {"token accuracy": "B", "entity F1": "B"},
-    )
-    rejected(check.q3, {"token accuracy": "A", "entity F1": "A"}, "wrong-entity-f1")
-    rejected(check.q3, {"token accuracy": "B", "entity F1": "B"}, "wrong-token-accuracy")
-    rejected(check.q3, {"token accuracy": "B", "entity F1": "A"}, "scores-swapped")
-    rejected(check.q3, {"token accuracy": "a", "entity F1": "b"}, "wrong-form")
-    rejected(check.q3, {"token accuracy": "A", "entity F1": "?"}, "wrong-form")
-    rejected(check.q3, "A", "wrong-form")
+# --- Two taggings ---------------------------------------------------------------------------------
 
 
 def test_two_taggings_by_the_kit():
@@ -559,101 +576,227 @@ def test_entity_f1_is_that_of_seqeval():
         assert entity_f1.entity_f1_slowly(gold, found) == pytest.approx(strict), seed
 
 
-# --- 6: the loss that was promised ----------------------------------------------------------------
+# --- 6: a data collator ---------------------------------------------------------------------------
 
 
-def with_the_kit(z, y, alpha):
-    return RewardObjective(alpha, "soft_f1")(z, y).total
+def collate_like_mine(examples, pad_id, labels=None, ids_of="input_ids"):
+    labels = labels or [alignment.align(e["word_ids"], e["labels"]) for e in examples]
+    width = max(len(e["input_ids"]) for e in examples)
+
+    def pad(rows, value):
+        return torch.tensor([row + [value] * (width - len(row)) for row in rows])
+
+    ids = [e["input_ids"] for e in examples]
+    return {
+        "labels": pad(labels, IGNORE),
+        "input_ids": pad(ids, pad_id),
+        "attention_mask": pad([[1] * len(row) for row in ids], 0),
+        "token_type_ids": pad([e["case"] for e in examples], 0),
+    }
 
 
-def in_plain_torch(z, y, alpha):
-    weight = (y != IGNORE)[..., None].double()
-    p = z.softmax(-1) * weight
-    hot = torch.nn.functional.one_hot(y.clamp_min(0), z.shape[-1]) * weight
-    surprise = -(z.log_softmax(-1) * hot).sum() / weight.sum()
-    return (
-        surprise
-        + alpha
-        - alpha * 2 * (p * hot)[..., 1:].sum() / (p[..., 1:].sum() + hot[..., 1:].sum())
-    )
+def unaligned(examples, pad_id):
+    return collate_like_mine(examples, pad_id, [e["labels"] for e in examples])
 
 
-def the_articles_loss(z, y, alpha):
-    return torch.nn.functional.cross_entropy(z.flatten(0, 1), y.flatten())
+def one_pad_for_all(examples, pad_id):
+    batch = collate_like_mine(examples, pad_id)
+    case, _, _ = alignment.pad_batch([e["case"] for e in examples], [[0]] * 3, pad_id)
+    return batch | {"token_type_ids": case}
 
 
-def f1_of(z, y, keep=IGNORE, first=1):
-    kept = y != keep
-    p, hot = (
-        z[kept].softmax(-1)[:, first:],
-        torch.nn.functional.one_hot(y[kept], z.shape[-1])[:, first:],
-    )
-    return 2 * (p * hot).sum() / (p.sum() + hot.sum())
+def words_padded(examples, pad_id):
+    rows = [e["labels"] for e in examples]
+    labels = alignment.pad_batch(rows, rows, 0)[2]
+    return collate_like_mine(examples, pad_id) | {"labels": labels}
 
 
-def padding_is_o(z, y, alpha):
-    y = y.where(y != IGNORE, 0)
-    return the_articles_loss(z, y, alpha) + alpha * (1 - f1_of(z, y))
-
-
-def padding_is_scored(z, y, alpha):
-    filled = y.where(y != IGNORE, 0)
-    return the_articles_loss(z, y, alpha) + alpha * (1 - f1_of(z, filled))
+def but(name):
+    return lambda e, p: {k: v for k, v in collate_like_mine(e, p).items() if k != name}
 
 
 @pytest.mark.parametrize(
-    "answer, misconception",
+    ("answer", "misconception"),
     [
-        (the_articles_loss, "as-in-the-article"),
-        (lambda z, y, a: the_articles_loss(z, y, a) + a * f1_of(z, y), "adds-the-reward"),
-        (lambda z, y, a: the_articles_loss(z, y, a) - a * f1_of(z, y), "minus-the-reward"),
-        (
-            lambda z, y, a: a * (the_articles_loss(z, y, a) + 1 - f1_of(z, y)),
-            "alpha-times-both",
-        ),
-        (
-            lambda z, y, a: (1 - a) * the_articles_loss(z, y, a) + a * (1 - f1_of(z, y)),
-            "convex-combination",
-        ),
-        (lambda z, y, a: a * (1 - f1_of(z, y)), "reward-loss-alone"),
-        (padding_is_o, "padding-as-o"),
-        (padding_is_scored, "padding-in-the-f1"),
-        (
-            lambda z, y, a: the_articles_loss(z, y, a) + a * (1 - f1_of(z, y, first=0)),
-            "o-in-the-f1",
-        ),
-        (
-            lambda z, y, a: (
-                the_articles_loss(z, y, a)
-                + a
-                * (1 - torch.stack([f1_of(one, own) for one, own in zip(z, y, strict=True)]).mean())
-            ),
-            "mean-of-sentences",
-        ),
-        (
-            lambda z, y, a: (
-                RewardObjective(0.0)(z, y).total
-                + a * RewardObjective(1.0, "soft_f1_macro")(z, y).reward
-            ),
-            "macro",
-        ),
-        (lambda z, y, a: with_the_kit(z.detach(), y, a), "no-gradient"),
-        (lambda z, y, a: with_the_kit(z, y, a).item(), "no-gradient"),
-        (
-            lambda z, y, a: the_articles_loss(z, y, a) + a * (1 - f1_of(z.detach(), y)),
-            "wrong-gradient",
-        ),
-        (lambda z, y, a: RewardObjective(a, "dice")(z, y).total, "wrong-value"),
+        (words_padded, "labels-of-words"),
+        (unaligned, "labels-of-words-to-full-length"),
+        (one_pad_for_all, "case-padded-with-pad-id"),
+        (but("attention_mask"), "no-mask"),
+        (but("token_type_ids"), "no-token-types"),
+        (but("labels"), "no-labels"),
+        (lambda e, p: alignment.pad_batch([x["input_ids"] for x in e], [[0]] * 3, p), "wrong-type"),
     ],
 )
-def test_promised_loss_wrong(answer, misconception):
-    rejected(check.q6, answer, misconception)
+def test_collate_wrong(answer, misconception):
+    outcome = check.q6(answer)
+    assert outcome.outcome == "not yet"
+    if misconception != "wrong-type":
+        assert outcome.misconception == misconception, outcome
 
 
-def test_promised_loss_right():
-    for answer in (loss.total_loss, with_the_kit, in_plain_torch):
-        accepted(check.q6, answer)
-        depends_on_its_spec(check.q6, answer, lambda z, y, alpha: loss.total_loss_slowly(z, y, 0.0))
+def test_collate_right():
+    accepted(check.q6, collate_like_mine)
+    depends_on_its_spec(check.q6, collate_like_mine, words_padded)
+
+
+# --- 7: the training loop -------------------------------------------------------------------------
+
+
+def loop(model, batches, objective, lr, *, left_out=(), optimizer=torch.optim.AdamW):
+    """The usual order of the lines: the gradient is set to zero first."""
+    step = optimizer(model.parameters(), lr)
+    if "train" not in left_out:
+        model.train()
+    losses = []
+    for batch in batches:
+        if "zero_grad" not in left_out:
+            model.zero_grad()
+        logits = model(batch["input_ids"], batch["attention_mask"]).logits
+        loss, prediction, reward = objective(logits, batch["labels"])
+        loss = prediction if "reward" in left_out else reward if "prediction" in left_out else loss
+        loss.backward()
+        if "step" not in left_out:
+            step.step()
+        losses.append(loss.detach())
+    return losses
+
+
+def without(*left_out, **more):
+    return lambda *args: loop(*args, left_out=left_out, **more)
+
+
+def new_optimizer_each_time(model, batches, objective, lr):
+    return [loop(model, [batch], objective, lr)[0] for batch in batches]
+
+
+@pytest.mark.parametrize(
+    ("answer", "misconception"),
+    [
+        (without("step"), "no-step"),
+        (without("zero_grad"), "gradients-add-up"),
+        (without("train"), "evaluation-mode"),
+        (without("reward"), "prediction-loss-alone"),
+        (without("prediction"), "reward-loss-alone"),
+        (without(optimizer=torch.optim.SGD), "sgd"),
+        (without(optimizer=torch.optim.Adam), "adam"),
+        (new_optimizer_each_time, "optimizer-for-each-batch"),
+        (lambda *args: float(sum(loop(*args)) / 4), "mean-of-losses"),
+        (lambda *args: loop(*args)[-1:], "wrong-value"),
+        (lambda model, batches, objective, lr: model(**batches[0]), "raises"),
+    ],
+)
+def test_training_loop_wrong(answer, misconception):
+    outcome = check.q7(answer)
+    assert outcome.outcome == "not yet"
+    if misconception != "wrong-value":
+        assert outcome.misconception == misconception, outcome
+
+
+def test_training_loop_right():
+    for answer in (own_training.train, loop):
+        accepted(check.q7, answer)
+        depends_on_its_spec(check.q7, answer, without("step"))
+
+
+# --- 8: early stopping ----------------------------------------------------------------------------
+
+
+def stop(scores, patience, late=0, ties=False):
+    waited, kept = 0, 0
+    for i, score in enumerate(scores):
+        better = i == 0 or score > scores[kept] or ties and score == scores[kept]
+        waited = 0 if better else waited + 1
+        kept = i if better else kept
+        if waited == patience + late:
+            break
+    return i + 1, kept + 1
+
+
+def test_early_stopping():
+    for answer in (own_training.early_stopping, stop):
+        accepted(check.q8, answer)
+        depends_on_its_spec(check.q8, answer, lambda s, p: stop(s, p + 1))
+    assert stop([0.62, 0.71, 0.74, 0.73, 0.74, 0.7, 0.76], 3) == (6, 3)  # as in the lesson
+    rejected(check.q8, lambda s, p: stop(s, p, late=1), "one-epoch-late")
+    rejected(check.q8, lambda s, p: stop(s, p, ties=True), "ties-count-as-better")
+    rejected(check.q8, lambda s, p: (stop(s, p)[0],) * 2, "keeps-the-last")
+    rejected(check.q8, lambda s, p: (stop(s, p)[1],) * 2, "best-epoch-twice")
+    rejected(check.q8, lambda s, p: tuple(k - 1 for k in stop(s, p)), "counts-from-0")
+    rejected(check.q8, lambda s, p: stop(s, 99), "never-stops")
+    rejected(check.q8, lambda s, p: (stop(s, p)[0], stop(s, 99)[1]), "sees-the-future")
+    rejected(check.q8, lambda s, p: stop(s, p)[0], "wrong-number-of-values")
+
+
+# --- What the lesson computes ---------------------------------------------------------------------
+
+
+def test_the_stored_faults():
+    for rows in (lesson.setting(), lesson.setting("from [CLS] on", "labelled O", "no")):
+        assert list(rows.index) == [0, 1, 2]
+        for _, row in rows.iterrows():
+            right, spurious, missing, _ = sentence_counts(row).sum(0)
+            of_counts = 2 * right / (2 * right + spurious + missing)
+            assert of_counts == pytest.approx(row["f1"], abs=1e-6)
+            assert right + missing == 1220  # the names of the test part
+    study = lesson.fault_study()
+    for fault in study.values():
+        assert fault.difference.mean == pytest.approx(fault.with_it - fault.without, abs=1e-5)
+    # what the lesson says about them
+    singles = list(study)[:4]
+    assert min(singles, key=lambda name: study[name].difference.mean) == "labels from [CLS] on"
+    stands = {name: fault.difference.stands for name, fault in study.items()}
+    assert stands["labels from [CLS] on"] and stands["padding labelled O"]
+    assert not stands["no MISC"] and not stands["no reward"]
+    longer = lesson.setting("from [CLS] on", epochs=12).loc[0]
+    assert longer["f1"] == pytest.approx(0.25, abs=0.005)
+    assert longer["f1 at first tokens"] == pytest.approx(0.003, abs=0.0005)
+
+
+def test_alpha_1_against_0_over_three_seeds_is_undecided():
+    """It was once taught from one seed that α = 1 costs F1."""
+    difference = lesson.sweep_of(1.0) - lesson.sweep_of(0.0)
+    effect = over_seeds(difference)
+    assert len(difference) == 3 and not effect.stands
+    assert effect.mean == pytest.approx(-0.0113, abs=1e-3)
+
+
+def test_wrong_labels_of_the_newswire(tagger):
+    train = newswire().train
+    wrong, padding = lesson.wrong_labels(tagger, train, alignment.labels_as_printed)
+    assert wrong == pytest.approx(0.934, abs=1e-3)
+    assert padding == pytest.approx(0.797, abs=1e-3)
+    assert sum(any("MISC" in tag for tag in s.tags) for s in train) == 528  # KeyErrors, E12
+
+
+def test_padding_bugs_are_seen(tagger):
+    train = newswire().train
+    short, long = train[0], max(train[:12], key=lambda s: len(s.words))
+    (alone, beside), difference = lesson.alone_and_beside(tagger, short, long, colleagues_batch)
+    assert alone < beside and difference > 0.01
+    (alone, beside), difference = lesson.alone_and_beside(tagger, short, long, alignment.pad_batch)
+    assert alone == beside and difference < 1e-4
+
+
+def test_an_example_collates_to_what_the_kit_encodes(tagger):
+    sentences = newswire().train[:5]
+    batch = own_training.collate([lesson.example_of(s, tagger) for s in sentences])
+    for name, tensor in collate(tagger.encode(sentences).examples).items():
+        assert torch.equal(batch[name], tensor), name
+
+
+def test_yours_is_the_learners_only_if_it_passed():
+    check.q1(alignment.labels_as_printed)
+    assert lesson.yours(check.q1, "own") == "own"
+    check.q1(lambda labels, length: labels)
+    assert lesson.yours(check.q1, "own") is alignment.labels_as_printed
+
+
+def test_the_interval_over_sentences():
+    gold = [["B-PER", "O"], ["O", "O"], ["B-LOC", "I-LOC"]]
+    worse, better = [["O", "O"]] * 3, [["B-PER", "O"], ["B-LOC", "O"], ["B-LOC", "I-LOC"]]
+    effect = lesson.over_sentences(gold, worse, better)
+    assert effect.mean == pytest.approx(2 * 2 / (2 * 2 + 1))
+    assert effect.low < effect.mean <= effect.high == 1
 
 
 # --- All ------------------------------------------------------------------------------------------
@@ -666,6 +809,9 @@ def test_the_inputs_hold_the_hard_cases():
         for word_ids, _ in tokens
     ]
     assert any(missing) and any(word_ids[-2:] == [None, None] for word_ids, _ in tokens)
+    printed = [alignment.some_labels(seed) for seed in range(DRAWS)]
+    assert any(len(labels) > length for labels, length in printed)
+    assert any(len(labels) < length for labels, length in printed)
     rows = [alignment.some_rows(seed) for seed in range(DRAWS)]
     assert any(pad_id in row for batch, _, pad_id in rows for row in batch)
     assert any(len({len(row) for row in batch}) == 1 for batch, _, _ in rows)

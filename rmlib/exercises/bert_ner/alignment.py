@@ -1,4 +1,4 @@
-"""The exercises on a tagger's batches: labels on subword tokens, and padding."""
+"""The exercises on a tagger's batches: the article's labels, labels on subword tokens, padding."""
 
 from random import Random
 
@@ -7,6 +7,65 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rmlib.exercises.framework.exercise import Exercise, Misconception
 from rmlib.text.encoding import IGNORE
+
+# --- The article's labels -------------------------------------------------------------------------
+
+
+def labels_as_printed_slowly(labels, length):
+    """Position by position: a word's label while there are words, then O."""
+    row = []
+    for position in range(max(length, len(labels))):
+        row.append(labels[position] if position < len(labels) else 0)
+    return row
+
+
+def some_labels(seed):
+    """(labels, length); seeds 1, 5 and 9 have more words than the row has positions."""
+    random = Random(seed)
+    labels = [random.choice([0, 1, 2, 3]) for _ in range(random.randint(5, 9))]
+    return labels, len(labels) + (6, -2, 0, 9)[seed % 4]
+
+
+def labels_as_printed(labels, length):
+    return labels + [0] * (length - len(labels))
+
+
+LABELS_AS_PRINTED = Exercise(
+    id="bert_ner.labels_as_printed",
+    title="the article's labels",
+    spec=labels_as_printed_slowly,
+    inputs=some_labels,
+    misconceptions=(
+        Misconception(
+            "truncates",
+            "You cut the labels at `length`. That would be better, but the article does not: its "
+            "list only grows, and stays longer where a sentence has more words.",
+            lambda labels, length: labels_as_printed(labels, length)[:length],
+        ),
+        Misconception(
+            "leaves-out-cls",
+            "You leave the first position to [CLS]. That would be better, but the article begins "
+            "with the first word's label.",
+            lambda labels, length: [0] + labels + [0] * (length - len(labels) - 1),
+        ),
+        Misconception(
+            "ignores-padding",
+            "You fill the rest with −100, which losses ignore. That would be better, but the "
+            "article writes the tag O, number 0.",
+            lambda labels, length: labels + [IGNORE] * (length - len(labels)),
+        ),
+        Misconception(
+            "length-more",
+            "You append `length` times O. The whole row should have `length` positions.",
+            lambda labels, length: labels + [0] * length,
+        ),
+    ),
+    hints=(
+        "Two lists, one after the other: the labels, and as many O (0) as are missing.",
+        "In Python `[0] * n` is a list of n zeros, and an empty list if n is below 0.",
+    ),
+    solution=labels_as_printed,
+)
 
 # --- Labels on subword tokens ---------------------------------------------------------------------
 
@@ -112,7 +171,7 @@ def align(word_ids, labels):
     return aligned
 
 
-ALIGN_LABELS = Exercise(
+ALIGN = Exercise(
     id="bert_ner.align_labels",
     title="align the labels with the tokens",
     spec=align_slowly,
@@ -214,6 +273,7 @@ ALIGN_LABELS = Exercise(
         "previous token. The label is then `labels[word]`; in all other cases it is `IGNORE`.",
     ),
     solution=align,
+    piece="align",
 )
 
 # --- Padding --------------------------------------------------------------------------------------
@@ -277,7 +337,7 @@ def _at_the_front(rows, labels, pad_id):
     return tuple(part.flip(1) for part in pad_slowly(reversed_rows, reversed_labels, pad_id))
 
 
-def fill_up(rows, labels, pad_id):
+def pad_batch(rows, labels, pad_id):
     def pad(rows, value):
         return pad_sequence(
             [torch.tensor(row) for row in rows], batch_first=True, padding_value=value
@@ -286,7 +346,7 @@ def fill_up(rows, labels, pad_id):
     return pad(rows, pad_id), pad([[1] * len(row) for row in rows], 0), pad(labels, IGNORE)
 
 
-PADDING = Exercise(
+PAD_BATCH = Exercise(
     id="bert_ner.padding",
     title="find the padding bug",
     spec=pad_slowly,
@@ -365,5 +425,6 @@ PADDING = Exercise(
         "that is ignored. The mask has to be 0 there, and it knows where from the *length* of the "
         "row.",
     ),
-    solution=fill_up,
+    solution=pad_batch,
+    piece="pad_batch",
 )

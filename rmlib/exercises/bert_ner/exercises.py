@@ -5,23 +5,21 @@ from collections.abc import Mapping
 from rmlib.exercises.framework.compare import same
 from rmlib.exercises.framework.exercise import Exercise, Lesson, Misconception, NotYet, blank
 
-from .alignment import ALIGN_LABELS, PADDING
+from .alignment import ALIGN, LABELS_AS_PRINTED, PAD_BATCH
 from .entity_f1 import (
     ENTITY_F1,
     counts,
     entity_f1_slowly,
     f1,
-    f1_with,
     mean_of_sentences,
     orphans_too,
     overlap,
     precision,
     recall,
     same_position,
-    token_accuracy,
     word_counts,
 )
-from .loss import TOTAL_LOSS
+from .own_training import COLLATE, EARLY_STOPPING, TRAIN
 
 # --- Two taggings ---------------------------------------------------------------------------------
 
@@ -34,64 +32,6 @@ TAGGINGS = {
         "B": "O O O B-LOC I-LOC I-LOC O B-LOC O B-PER I-PER O O O",
     }.items()
 }
-
-
-def better_taggings(accuracy=token_accuracy, names_f1=entity_f1_slowly):
-    """The better tagging by each score; a mistake puts another score in the place of one."""
-
-    def best(score):
-        return max("AB", key=lambda name: score([TAGGINGS["gold"]], [TAGGINGS[name]]))
-
-    return {"token accuracy": best(accuracy), "entity F1": best(names_f1)}
-
-
-_overlapping_f1 = f1_with(alike=lambda mine, theirs: mine[1] < theirs[2] and theirs[1] < mine[2])
-
-
-def _judge_letters(answer, spec):
-    keys = set(spec())
-    is_dict = isinstance(answer, Mapping) and set(answer) == keys
-    if not is_dict or not all(letter in ("A", "B") for letter in answer.values()):
-        names = " and ".join(sorted(keys))
-        raise NotYet(
-            "wrong-form", f'give a dict with "A" or "B" for each of {names}; found {answer!r:.80}'
-        )
-
-
-TAGGING_SCORES = Exercise(
-    id="bert_ner.tagging_scores",
-    title="which tagging is better?",
-    spec=better_taggings,
-    misconceptions=(
-        Misconception(
-            "wrong-entity-f1",
-            "Token accuracy: A. For entity F1, look at A's names one by one. Is any of them right "
-            "in type, start and end? A near miss counts nothing.",
-            lambda: better_taggings(names_f1=_overlapping_f1),
-        ),
-        Misconception(
-            "wrong-token-accuracy",
-            "Entity F1: B. Token accuracy does not look at names: for each tagging, count the "
-            "words whose tag is wrong.",
-            lambda: better_taggings(accuracy=entity_f1_slowly),
-        ),
-        Misconception(
-            "scores-swapped",
-            "Reversed. Token accuracy counts words, entity F1 counts whole names: compute each of "
-            "them again.",
-            lambda: better_taggings(accuracy=entity_f1_slowly, names_f1=_overlapping_f1),
-        ),
-    ),
-    more=_judge_letters,
-    hints=(
-        "For token accuracy count the words whose tag differs from gold, in A and in B. For F1 "
-        "count the names that are right as a whole.",
-        "A differs from gold in 3 words, B in 5. How many of A's three names end where gold's do "
-        "*and* have gold's type?",
-    ),
-    solution="# A has 3 words wrong and no name right\n"
-    'higher = {"token accuracy": "A", "entity F1": "B"}',
-)
 
 # --- By hand --------------------------------------------------------------------------------------
 
@@ -217,10 +157,12 @@ ENTITY_F1_BY_HAND = Exercise(
 )
 
 check = Lesson(
-    q1=ALIGN_LABELS,
-    q2=PADDING,
-    q3=TAGGING_SCORES,
+    q1=LABELS_AS_PRINTED,
+    q2=ALIGN,
+    q3=PAD_BATCH,
     q4=ENTITY_F1_BY_HAND,
     q5=ENTITY_F1,
-    q6=TOTAL_LOSS,
+    q6=COLLATE,
+    q7=TRAIN,
+    q8=EARLY_STOPPING,
 )
