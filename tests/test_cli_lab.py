@@ -204,6 +204,7 @@ def test_the_lab_serves_within_20_seconds_and_ends_cleanly(fetched, lessons, tmp
         assert "Traceback" not in (tmp_path / "lab.log").read_text()
 
 
+@pytest.mark.long
 def test_another_python3_of_the_user_does_not_take_the_kernels_place(fetched, lessons, tmp_path):
     foreign = tmp_path / "data" / "kernels" / "python3"
     foreign.mkdir(parents=True)
@@ -221,6 +222,7 @@ def test_another_python3_of_the_user_does_not_take_the_kernels_place(fetched, le
         assert lab.api("kernelspecs")["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
 
 
+@pytest.mark.long
 def test_solutions_open_in_their_own_folder(solutions_lab):
     lab = solutions_lab
     page = urllib.request.urlopen(f"{lab.url}?token={lab.token}", timeout=30)
@@ -242,6 +244,7 @@ def test_nbgraders_menus_and_complaints_stay_out_of_the_learners_lab(solutions_l
             urllib.request.urlopen(f"{lab.url}{path}?token={lab.token}", timeout=30)
 
 
+@pytest.mark.long
 def test_without_a_connection_the_lab_says_so_and_opens(lessons, tmp_path):
     offline = {
         "RMLIB_CACHE": str(tmp_path / "cache"),

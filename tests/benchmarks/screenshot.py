@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.screenshot       # writes data/results/live_lab.png; a few minutes
 
-A real `rmlib lab` and a real Chromium. The notebook holds the live lab of lesson 05: MiniLM on the
+A real `rmlib lab` and a real Chromium. The notebook holds the live lab of lesson 06: MiniLM on the
 newswire, 512 subword tokens per batch, 100 dev sentences scored every 20 steps. The slider of α is
 moved by the arrow keys, from 0 to 1 after 40 steps and on to the reward alone after 80; the
 picture is taken 40 steps later, while the training runs.

@@ -96,4 +96,4 @@ def test_an_exercise_says_not_attempted_not_yet_and_correct(browser_page, school
 
 
 def test_every_lesson_from_01_on_has_exercises():
-    assert [path.name[:2] for path in LESSONS] == [f"{n:02}" for n in range(1, 8)]
+    assert [path.name[:2] for path in LESSONS] == [f"{n:02}" for n in range(1, 9)]

@@ -34,7 +34,7 @@ SHOWN = """cell => [...cell.querySelectorAll(
 )].map(part =>
   part.textContent + [...part.querySelectorAll('img')].map(image => image.src).join()
 ).join()"""
-RUN_SECONDS = 400  # lesson 04 on one busy core; a quiet machine takes a quarter of it
+RUN_SECONDS = 400  # lesson 05 on one busy core; a quiet machine takes a quarter of it
 ANSWER_SECONDS = 90  # a sweep over α on a slow machine; most controls answer in a tenth of a second
 
 

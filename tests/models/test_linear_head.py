@@ -63,6 +63,7 @@ def test_at_alpha_0_it_is_what_scikit_learn_finds(items, decay):
     assert head.fit(0, evaluations=200).loss.total == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.long
 def test_on_the_newswire_too(minilm):
     from rmlib.widgets.instant_head.numbers import newswire_features
 

@@ -26,6 +26,7 @@ def test_the_runs_are_eight_alphas_times_the_seeds():
     assert "--seeds 2" in study.command
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", [0.0, math.inf])
 def test_a_row_equals_a_run_of_the_training_loop(small, alpha):
     row = one_run(3, alpha, small, **SETTINGS)

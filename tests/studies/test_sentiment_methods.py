@@ -96,6 +96,7 @@ def test_scores_of_a_perfect_run():
     assert test["calibration_error"] == pytest.approx(0.15)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ce, tuned threshold", "ce, weighted", "soft_f1", "accuracy"])
 def test_no_test_label_leaks(name):
     assert leaks(toy(1), METHODS[name]) == []

@@ -64,6 +64,7 @@ def several(seed, alpha):
     return {"value": math.sin(seed + min(alpha, 9)), "threads": torch.get_num_threads()}
 
 
+@pytest.mark.long
 def test_with_several_workers_the_table_is_the_same(tmp_path):
     one, two = (tmp_path / name for name in ("one.csv", "two.csv"))
     fill(Study("s", "c", RUNS, several), one, progress=False)

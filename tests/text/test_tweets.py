@@ -24,7 +24,7 @@ def test_tweets_with_every_rating():
     other = [(t.id, t.mean, m) for t, m in zip(rated, means, strict=True) if abs(t.mean - m) > 1e-6]
     assert len(other) == 199 and sum(i < 300 for i, _, _ in other) == 30
     assert min(i for i, _, _ in other if i > 300) == 1424
-    # no label of lesson 06 depends on it
+    # no label of lesson 07 depends on it
     assert not [o for o in other if (o[1] <= -0.05) != (o[2] <= -0.05)]
 
 

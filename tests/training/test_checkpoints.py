@@ -97,6 +97,7 @@ def write_and_die(folder, moment):
     save_checkpoint(folder / "c.safetensors", model, optimizer, {}, {"step": 99})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["while writing", "before the file is in place"])
 def test_a_kill_while_writing_leaves_the_checkpoint_before(tmp_path, moment):
     file = tmp_path / "c.safetensors"
