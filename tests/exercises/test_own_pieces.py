@@ -165,6 +165,20 @@ def test_a_piece_that_leans_on_the_notebook_is_told_so(workbook, value):
     assert not (workbook / "mine.py").exists()
 
 
+def test_a_piece_that_passes_only_in_the_notebook_is_not_kept(workbook):
+    """It calls another piece, and the one in the file is a wrong one."""
+    write(workbook, "bce_from_logits", f1=WRONG_F1)
+    source = """
+    def total_loss(z, y, alpha):
+        L_r = 1 - soft_f1(z.sigmoid(), y)
+        return L_r if alpha == math.inf else bce_from_logits(z, y) + alpha * L_r
+    """
+    right = {name: from_notebook(RIGHT[name], name) for name in ("soft_f1", "bce_from_logits")}
+    outcome = passed("total_loss", source, **right)
+    assert outcome.outcome == "correct" and "alone in mine.py it doesn't pass" in outcome.message
+    assert "total_loss" not in (workbook / "mine.py").read_text()
+
+
 def test_another_name_is_told_so(workbook):
     function = from_notebook(RIGHT["soft_f1"].replace("soft_f1", "f"), "f")
     outcome = Check(exercise_of("soft_f1"), "q1")(function)
