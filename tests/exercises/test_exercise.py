@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rmlib.exercises.framework.autograd_guard import without_autograd
 from rmlib.exercises.framework.exercise import (
     Check,
     Exercise,
@@ -15,6 +14,7 @@ from rmlib.exercises.framework.exercise import (
     NotYet,
     blank,
 )
+from rmlib.exercises.framework.forbidden_calls import without_autograd
 from tests.exercises.common import accepted, depends_on_its_spec, not_attempted, rejected
 
 

@@ -17,7 +17,7 @@ from rmlib.exercises.sampling.estimator import (
     mean_and_variance_inputs,
     mean_and_variance_spec,
 )
-from rmlib.exercises.sampling.exercises import check, usable
+from rmlib.exercises.sampling.exercises import check
 from rmlib.exercises.sampling.quiz import QUESTIONS
 from rmlib.exercises.sampling.tiny_tagger import Tagger, encoded
 from rmlib.exercises.sampling.training import GOLD, my_metric, sampled_step
@@ -25,7 +25,6 @@ from rmlib.loss import sampled_metrics, sampling
 from tests.exercises.common import (
     accepted,
     depends_on_its_spec,
-    not_attempted,
     rejected,
 )
 
@@ -807,40 +806,6 @@ def test_the_small_tagger_learns_names_from_a_metric_alone():
         assert rewards[0] < 0.5 and rewards[-1] > 0.95
         assert losses.min() < losses[0] - 0.05 and losses.min() < losses[-1] - 0.05
         assert tagger.tags("Kofi Diallo met Amina Mensah") == "BIOBI"
-
-
-# --- What later cells use -------------------------------------------------------------------------
-
-
-def test_what_later_cells_use(capsys):
-    """The very function that passed its check, else the kit's with one line."""
-    accepted(check.q5, faultless)
-    assert usable(check.q5, faultless) is faultless
-    assert not capsys.readouterr().out
-    assert usable(check.q5, right_words) is my_metric  # it would pass, but nobody has checked it
-    said = capsys.readouterr().out
-    assert "you changed yours after its check; the kit's version is used until" in said
-    rejected(check.q5, reversed_reward, "right-is-not-best")
-    assert usable(check.q5, faultless) is my_metric
-    not_attempted(check.q5, None)
-    assert usable(check.q5, None) is my_metric
-    assert "the kit's version is used until yours passes check.q5" in capsys.readouterr().out
-
-
-def test_a_cell_that_is_run_again_unchanged_is_the_function_that_passed():
-    text = "def right(drawn, labels):\n    return {}\n"
-    share = "((drawn == labels) | (labels < 0)).double().mean(-1)"
-
-    def ran(value):
-        names = {}
-        exec(text.format(value), names)
-        return names["right"]
-
-    accepted(check.q5, ran(share))
-    again = ran(share)
-    assert usable(check.q5, again) is again
-    assert usable(check.q5, ran(f"2 * {share}")) is my_metric
-    assert usable(check.q5, ran("...")) is my_metric
 
 
 # --- the self-test --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from rmlib.classroom import mine
 from rmlib.exercises.framework import pieces
 from rmlib.exercises.framework.exercise import judge
 from rmlib.exercises.two_part_loss import runs, training
-from rmlib.exercises.two_part_loss.exercises import Own, check, own
+from rmlib.exercises.two_part_loss.exercises import check
 from rmlib.exercises.two_part_loss.experiment import draw
 from rmlib.exercises.two_part_loss.parts import bce_in_500_digits, f1_by_counting
 from rmlib.exercises.two_part_loss.quiz import QUESTIONS
@@ -1154,22 +1154,6 @@ def test_no_message_says_that_a_number_should_be_what_it_is():
         message = judge(one.exercise, answer).message
         found, expected = re.search(r"(\S+); expected ([^\s:.]+(?:\.\d+)?)", message).groups()
         assert found != expected, message
-
-
-def test_a_function_that_has_passed_is_used_and_else_the_kits(capsys):
-    check.q2.passed = None
-    fresh = Own(check)
-    assert fresh.train is check.q2.exercise.solution
-    assert "own.train: the kit's stands in" in capsys.readouterr().out
-    check.q2(returns_in_the_loop)
-    assert fresh.train is check.q2.exercise.solution
-    check.q2(usual_loop)
-    check.q2(returns_in_the_loop)  # a later mistake doesn't undo it
-    assert fresh.train is usual_loop
-    assert capsys.readouterr().out == ""
-    with pytest.raises(AttributeError, match="did you mean 'train'"):
-        _ = fresh.trian
-    assert set(dir(own)) >= {"train", "f1", "printed_f1", "best_threshold"}
 
 
 def test_the_number_of_the_self_test_is_what_counting_gives():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rmlib.exercises.framework.compare import same
 from rmlib.exercises.framework.exercise import Exercise, Lesson, Misconception, NotYet, blank
+from rmlib.exercises.framework.own_functions import Own
 
 from .alignment import ALIGN, LABELS_AS_PRINTED, PAD_BATCH
 from .entity_f1 import (
@@ -166,3 +167,4 @@ check = Lesson(
     q7=TRAIN,
     q8=EARLY_STOPPING,
 )
+own = Own(check)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rmlib.exercises.framework.exercise import Check
 from rmlib.models.encoder import Tagger
 from rmlib.studies.bootstrap import Effect, Pair, f1, over_seeds_and_items
 from rmlib.studies.ner_analysis import compare
@@ -19,12 +18,6 @@ from rmlib.text.corpora import data_dir
 from rmlib.text.encoding import IGNORE, case_of
 
 RESULTS = data_dir() / "results"
-
-
-def yours(check: Check, answer: Callable) -> Callable:
-    """The learner's function if its check has passed, else the kit's."""
-    passed = check.last is not None and check.last.outcome == "correct"
-    return answer if passed else check.exercise.solution
 
 
 def show_tokens(tagger: Tagger, sentence: Sentence, labels_as_printed: Callable) -> pd.DataFrame:

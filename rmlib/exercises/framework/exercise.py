@@ -77,12 +77,14 @@ class Exercise:
         misconceptions: known wrong answers, the first that fits is reported.
         more: more(answer, spec), for what the comparison does not see; raises `NotYet`. With
             `inputs`, `answer` is the learner's function in the sandbox (the function itself is its
-            `__wrapped__`), and all comparisons have been passed. Without, it is the value, which
+            `learners`), and all comparisons have been passed. Without, it is the value, which
             `more` may return in a normal form to be compared with the spec's.
         hints: two, the second says more.
         solution: a function whose source is shown, or the source itself.
         tolerance: relative and absolute, of the comparisons.
         seconds: time limit of one call.
+        wrong_value: the message for a wrong value that no misconception explains, where the numbers
+            would give away the answer to a prediction; empty to show them.
         piece: the name under which an answer that passes is kept in the learner's `mine.py`;
             empty if it isn't kept. The kit's piece is `solution`.
     """
@@ -97,6 +99,7 @@ class Exercise:
     solution: Callable | str = ""
     tolerance: float = 1e-6
     seconds: float = sandbox.SECONDS
+    wrong_value: str = ""
     piece: str = ""
 
 
@@ -143,12 +146,18 @@ class Rendered:
 
 
 class Check:
-    """`check(answer)` judges an answer, `hint()` and `solution()` help."""
+    """`check(answer)` judges an answer, `hint()` and `solution()` help.
+
+    Attributes:
+        last: the last outcome; None before the first.
+        passed: the last answer that was correct; None before the first.
+    """
 
     def __init__(self, exercise: Exercise, name: str = ""):
         self.exercise = exercise
         self.name = name
         self.last: Outcome | None = None
+        self.passed = None
         self._hints_shown = 0
 
     def __call__(self, answer, keep: bool = False) -> Outcome:
@@ -163,10 +172,12 @@ class Check:
                 that raises as 0.)
         """
         self.last = judge(self.exercise, answer)
-        if self.exercise.piece and self.last.outcome == "correct":
-            from . import pieces  # which judges pieces, too
+        if self.last.outcome == "correct":
+            self.passed = answer
+            if self.exercise.piece:
+                from . import pieces  # which judges pieces, too
 
-            self.last = Outcome("correct", pieces.keep(self.exercise, answer, replace=keep))
+                self.last = Outcome("correct", pieces.keep(self.exercise, answer, replace=keep))
         if os.environ.get("NBGRADER_EXECUTION") and self.last.outcome != "correct":
             raise AssertionError(repr(self.last))
         return self.last
@@ -255,25 +266,35 @@ def _judge_function(exercise: Exercise, answer) -> None:
     for args in draws:
         results.append(_call(answer, args, exercise))
         expected.append(exercise.spec(*copy.deepcopy(args)))
-    wrong = [i for i in range(DRAWS) if not same(results[i], expected[i], exercise.tolerance)]
-    if wrong:
-        for misconception in exercise.misconceptions:
-            if _makes(misconception, draws, results, exercise.tolerance):
-                raise NotYet(misconception.id, misconception.message)
-        first = wrong[0]
-        difference = explain(results[first], expected[first], exercise.tolerance)
-        right = DRAWS - len(wrong)
-        only_some = ""
-        if right and len(wrong) > 1:
-            only_some = f"right on {right} of {DRAWS} random inputs, wrong on the others; "
-        raise NotYet(difference.id, only_some + difference.message)
+    _judge_results(exercise, draws, results, expected)
     if exercise.more:
 
         @functools.wraps(answer)
         def in_sandbox(*args):
             return sandbox.call(answer, *args, seconds=exercise.seconds)
 
+        in_sandbox.learners = answer
+
         exercise.more(in_sandbox, exercise.spec)
+
+
+def _judge_results(exercise: Exercise, draws: list, results: list, expected: list) -> None:
+    """Name what is wrong with the results, if anything is."""
+    tolerance = exercise.tolerance
+    wrong = [i for i in range(DRAWS) if not same(results[i], expected[i], tolerance)]
+    if not wrong:
+        return
+    for misconception in exercise.misconceptions:
+        if _makes(misconception, draws, results, tolerance):
+            raise NotYet(misconception.id, misconception.message)
+    difference = explain(results[wrong[0]], expected[wrong[0]], tolerance)
+    if exercise.wrong_value and difference.id == "wrong-value":
+        raise NotYet(difference.id, exercise.wrong_value)
+    right = DRAWS - len(wrong)
+    only_some = ""
+    if right and len(wrong) > 1:
+        only_some = f"right on {right} of {DRAWS} random inputs, wrong on the others; "
+    raise NotYet(difference.id, only_some + difference.message)
 
 
 def _makes(misconception: Misconception, draws: list, results: list, tolerance: float) -> bool:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from rmlib.exercises.framework import sandbox
-from rmlib.exercises.framework.autograd_guard import refuse
 from rmlib.exercises.framework.exercise import (
     NO_CODE,
     Exercise,
@@ -22,6 +21,7 @@ from rmlib.exercises.framework.exercise import (
     NotYet,
     is_stub,
 )
+from rmlib.exercises.framework.forbidden_calls import AUTOGRAD, refuse
 from rmlib.loss.gradients import central_differences
 
 from .formulas import total_gradient
@@ -329,7 +329,8 @@ def judge_checker(checker, is_gradient) -> None:
     """Run the learner's checker on every case."""
     _attempted(checker)
     first = cases()[0]
-    refuse(checker, (first.f, first.gradient, first.z), (gradient_is_right,), BY_VALUES)
+    given = (first.f, first.gradient, first.z)
+    refuse(checker, given, AUTOGRAD, refused=(gradient_is_right,), no_autograd=BY_VALUES)
     failed, right = [], 0
     for case in cases():
         verdict = _verdict(checker, case)

@@ -5,9 +5,9 @@ Values worked out with loops, and central differences of them, decide what is ri
 
 import torch
 
-from rmlib.exercises.framework.autograd_guard import without_autograd
 from rmlib.exercises.framework.compare import same
 from rmlib.exercises.framework.exercise import Exercise, Lesson, Misconception, NotYet
+from rmlib.exercises.framework.forbidden_calls import without_autograd
 from rmlib.loss.gradients import central_differences
 
 from .checkers import GRADIENT_CHECKER, SYMPY_JUDGE, VERDICTS

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from rmlib.exercises.framework import sandbox
-from rmlib.exercises.framework.autograd_guard import refuse, without_autograd
 from rmlib.exercises.framework.compare import explain, same, show_both
 from rmlib.exercises.framework.exercise import (
     DRAWS,
@@ -23,6 +22,7 @@ from rmlib.exercises.framework.exercise import (
     NotYet,
     is_stub,
 )
+from rmlib.exercises.framework.forbidden_calls import AUTOGRAD, refuse, without_autograd
 
 from .reference_values import (
     cross_entropy,
@@ -180,7 +180,7 @@ def judge_gaps(answer, spec) -> None:
             [one[number] for one in results],
             [one[number] for one in expected],
         )
-    refuse(answer, draws[4], (one_item,))
+    refuse(answer, draws[4], AUTOGRAD, refused=(one_item,))
 
 
 def judge_gap(gap: str, draws: list, results: list, expected: list) -> None:

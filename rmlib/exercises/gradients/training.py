@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from rmlib.exercises.framework.autograd_guard import without_autograd
 from rmlib.exercises.framework.exercise import Exercise, Misconception
+from rmlib.exercises.framework.forbidden_calls import without_autograd
 
 from .formulas import total_gradient
 

@@ -220,6 +220,8 @@ PRINTED_REWARD_LOSS = Exercise(
     id="two_part_loss.printed_reward_loss",
     title="E3 as printed",
     spec=deviations_added_up,
+    wrong_value="not the printed formula: R_p is the mean of R, and the outer mean is that of the "
+    "differences",
     inputs=some_rewards,
     misconceptions=(
         Misconception(

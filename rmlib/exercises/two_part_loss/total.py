@@ -7,12 +7,12 @@ from torch import Tensor
 
 from rmlib.exercises.framework.compare import same, show_both
 from rmlib.exercises.framework.exercise import Exercise, Misconception, NotYet
+from rmlib.exercises.framework.forbidden_calls import refuse
 from rmlib.exercises.framework.numerical_gradients import STEP, gradients_of
 from rmlib.loss import article
 from rmlib.loss.gradients import central_differences
 
 from .batches import F64, logits
-from .forbidden import refuse
 from .parts import bce_from_logits, f1_by_counting, soft_f1
 
 ALPHAS = (1.0, 0.3, 10.0, 2.5)
@@ -170,7 +170,7 @@ PARTS = (
 
 def ends_and_gradient(answer, spec) -> None:
     """The two ends of alpha, the gradient, and logits of any size."""
-    refuse(answer, some_batch(8), ready_made=False, package="rmlib.loss.")
+    refuse(answer, some_batch(8))
     z, y, alpha = some_batch(8)
     if not same(answer(z, y, 0), spec(z, y, 0)):
         raise NotYet("alpha-0", "right for alpha > 0; with alpha = 0 the loss is L_p itself")

@@ -71,7 +71,7 @@ def _with_the_first_gradient(loss, z, steps, rate):
 def with_adam(answer, spec) -> None:
     """The result can be trained on, and the optimizer is the one that is given."""
     z = torch.tensor([1.0, -2.0], dtype=F64)
-    plain = sandbox.call(answer.__wrapped__, quadratic, z, 1, 0.25)
+    plain = sandbox.call(answer.learners, quadratic, z, 1, 0.25)
     if not torch.is_tensor(plain):
         raise NotYet(
             "not-a-tensor", f"the numbers are right; return a tensor, not {type(plain).__name__}"
@@ -82,7 +82,7 @@ def with_adam(answer, spec) -> None:
             "the numbers are right, but the result still has `requires_grad`: it cannot be "
             "trained any further, and it keeps the graph. Return `z.detach()`",
         )
-    result = sandbox.call(answer.__wrapped__, quadratic, z, 1, 0.25, torch.optim.Adam)
+    result = sandbox.call(answer.learners, quadratic, z, 1, 0.25, torch.optim.Adam)
     if not same(result, z + torch.tensor([0.0, 0.25]), 1e-5):  # Adam's first step is the rate
         raise NotYet(
             "ignores-the-optimizer",

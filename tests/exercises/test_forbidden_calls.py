@@ -1,15 +1,26 @@
-"""Autograd and the kit's own gradients are refused, whatever the way to them."""
+"""Autograd, the kit's gradients and ready-made losses are refused, whatever the way to them."""
 
 import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.autograd import grad as imported_grad
 from torch.func import grad as imported_func_grad
 
 from rmlib import RewardObjective
-from rmlib.exercises.framework.autograd_guard import forbidden_calls, refuse
+from rmlib.classroom import mine
 from rmlib.exercises.framework.exercise import NotYet
+from rmlib.exercises.framework.forbidden_calls import (
+    AUTOGRAD,
+    KIT,
+    LOSS,
+    MINE,
+    READY_MADE,
+    THE_KIT,
+    calls,
+    refuse,
+)
 from rmlib.loss import gradients
 
 Z = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
@@ -102,9 +113,9 @@ def by_the_engine(z):
     ],
 )
 def test_every_way_to_autograd_is_seen(way):
-    assert "uses-autograd" in forbidden_calls(way, Z)
+    assert AUTOGRAD in calls(way, Z)
     with pytest.raises(NotYet, match="no autograd"):
-        refuse(way, (Z,))
+        refuse(way, (Z,), AUTOGRAD)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +132,9 @@ def test_every_way_to_autograd_is_seen(way):
     ],
 )
 def test_the_losses_and_gradients_of_the_kit_are_seen(way):
-    assert "uses-the-kit" in forbidden_calls(way, Z)
-    with pytest.raises(NotYet, match="the kit's ready-made") as caught:
-        refuse(way, (Z,))
+    assert THE_KIT in calls(way, Z)
+    with pytest.raises(NotYet, match="this calls the kit's `") as caught:
+        refuse(way, (Z,), AUTOGRAD)
     assert caught.value.id == "uses-the-kit"
 
 
@@ -144,8 +155,8 @@ def no_graph(z):
     ],
 )
 def test_formulas_are_left_alone(way):
-    assert forbidden_calls(way, Z) == []
-    refuse(way, (Z,))
+    assert not {AUTOGRAD, THE_KIT} & calls(way, Z).keys()
+    refuse(way, (Z,), AUTOGRAD)
 
 
 def helper(z):
@@ -153,13 +164,13 @@ def helper(z):
 
 
 def test_functions_can_be_refused_by_name_except_to_themselves():
-    assert forbidden_calls(lambda z: helper(z), Z, refused=(helper,)) == ["uses-the-kit"]
-    assert forbidden_calls(helper, Z, refused=(helper,)) == []
+    assert calls(lambda z: helper(z), Z, refused=(helper,)) == {THE_KIT: "helper"}
+    assert calls(helper, Z, refused=(helper,)) == {}
 
 
 def test_a_gradient_of_the_kit_handed_over_itself_is_seen():
-    found = forbidden_calls(gradients.cross_entropy_gradient, torch.stack([0 * Z, Z], -1), Y)
-    assert found == ["uses-the-kit"]
+    found = calls(gradients.cross_entropy_gradient, torch.stack([0 * Z, Z], -1), Y)
+    assert found[THE_KIT] == "cross_entropy_gradient"
 
 
 def test_the_profile_function_of_others_is_put_back():
@@ -168,7 +179,44 @@ def test_the_profile_function_of_others_is_put_back():
 
     sys.setprofile(other)
     try:
-        forbidden_calls(by_backward, Z)
+        calls(by_backward, Z)
         assert sys.getprofile() is other
     finally:
         sys.setprofile(None)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda z: F.binary_cross_entropy_with_logits(z, Y.to(z)),
+        lambda z: torch.nn.BCEWithLogitsLoss()(z, Y.to(z)),
+        lambda z: F.cross_entropy(torch.stack([0 * z, z], -1), Y),
+        lambda z: torch.nn.CrossEntropyLoss()(torch.stack([0 * z, z], -1), Y),
+        lambda z: F.nll_loss(torch.stack([0 * z, z], -1).log_softmax(-1), Y),
+        lambda z: F.soft_margin_loss(z, 2 * Y - 1),
+    ],
+)
+def test_ready_made_cross_entropies_are_refused_where_the_exercise_says_so(way):
+    refuse(way, (Z,))
+    with pytest.raises(NotYet) as caught:
+        refuse(way, (Z,), READY_MADE)
+    assert caught.value.id == "uses-ready-made"
+
+
+def test_what_hands_out_the_kits_pieces_is_refused_where_the_exercise_says_so():
+    def by_mine(z):
+        return mine.soft_f1(z.sigmoid(), Y)
+
+    _ = mine.soft_f1  # its module is imported
+    assert THE_KIT not in calls(by_mine, Z)
+    assert THE_KIT in calls(by_mine, Z, packages=(*LOSS, MINE))
+    assert THE_KIT in calls(by_mine, Z, packages=KIT)
+
+
+def test_the_argument_of_the_call_stays_as_it_was():
+    def careless(z):
+        z += 1
+
+    before = Z.clone()
+    refuse(careless, (Z,))
+    assert torch.equal(Z, before)
