@@ -35,10 +35,10 @@ __all__ = [*_HOMES, *_PACKAGES]  # noqa: PLE0604 (all are strings)
 
 
 # Idle OpenMP threads spin. With the default of 300,000 turns (9 ms) they keep a core from other
-# programs, and two trainings at once take several times as long as one. A short spin costs a single
+# programs, and two trainings at once take several times as long as one. Not to spin costs a single
 # training little and changes no result (tests/benchmarks/shared_machine.py). libgomp reads the
 # variables when it is loaded, so they are set before anything imports torch.
-SPIN = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}  # GNU's and LLVM's OpenMP
+SPIN = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}  # GNU's and LLVM's OpenMP
 if not {"OMP_WAIT_POLICY", *SPIN} & os.environ.keys():  # the user's own setting holds
     os.environ.update(SPIN)
 

@@ -20,7 +20,6 @@ import argparse
 import inspect
 import json
 import os
-import shutil
 import sys
 import tempfile
 import urllib.request
@@ -36,7 +35,7 @@ from playwright.sync_api import sync_playwright
 
 import rmlib.widgets
 from rmlib.widgets.framework.explorer import Explorer
-from tests.browser.driver import open_notebook, run_all, running_lab
+from tests.browser.driver import FLAGS, chromium, open_notebook, run_all, running_lab
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "explorer_latency.csv"
 WARM_UP = 3  # first moves, not counted
@@ -211,11 +210,6 @@ def main() -> None:
     if unknown := set(options.names) - set(names()):
         parser.error(f"{', '.join(sorted(unknown))}: expected one of {', '.join(names())}")
     chosen, rows = options.names or names(), []
-    executable = (
-        os.environ.get("RMLIB_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("google-chrome")
-    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         lessons = Path(folder) / "notebooks"
         lessons.mkdir()
@@ -223,9 +217,7 @@ def main() -> None:
             for suffix, source in (("", KIT), ("-usual", USUAL)):
                 notebook = new_notebook(cells=[new_code_cell(source.format(name=name))])
                 nbformat.write(notebook, lessons / f"{name}{suffix}.ipynb")
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         with running_lab(Path(folder), "--notebooks", str(lessons)) as lab:
             for name in chosen:
                 times = measure(browser, lab, name)

@@ -36,15 +36,17 @@ def path(moves: int = MOVES) -> list[float]:
     return [round_trip[(1 + i) % len(round_trip)] for i in range(moves)]
 
 
+def move(head: Head, dev, alpha: float, reward: str) -> tuple[float, bool]:
+    """(milliseconds of a move to a new head and its dev scores, whether the fit converged)."""
+    start = perf_counter()
+    fit = head.fit(alpha, reward)
+    judge(fit.logits(dev.x), dev)
+    return (perf_counter() - start) * 1000, fit.converged
+
+
 def main() -> None:
     train, dev = newswire_features()
     head = Head(train.x, train.y, len(train.labels), train.lengths)
-
-    def move(alpha: float, reward: str) -> tuple[float, bool]:
-        start = perf_counter()
-        fit = head.fit(alpha, reward)
-        judge(fit.logits(dev.x), dev)
-        return (perf_counter() - start) * 1000, fit.converged
 
     theirs: list[float] = []
     rows: list[dict] = []
@@ -59,7 +61,7 @@ def main() -> None:
             )
             theirs.append((perf_counter() - start) * 1000)
         head.weights = head.base
-        moves = [move(*one) for one in plan]
+        moves = [move(head, dev, *one) for one in plan]
         milliseconds = [one for one, _ in moves]
         rows.append(
             {

@@ -19,7 +19,6 @@ Below 1, watching costs.
 import argparse
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +34,7 @@ from playwright.sync_api import sync_playwright
 
 from rmlib.widgets.framework.explorer import ALPHAS, stop_name
 from tests.benchmarks.explorer_latency import opened
-from tests.browser.driver import running_lab
+from tests.browser.driver import FLAGS, chromium, running_lab
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "live_latency.csv"
 WARM_UP, MOVES, PAUSE = 3, 50, 500  # moves first and not counted; moves; ms after a move
@@ -150,19 +149,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    executable = (
-        os.environ.get("RMLIB_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("google-chrome")
-    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         folder, lessons = Path(folder), Path(folder) / "notebooks"
         lessons.mkdir()
         source = LAB.format(folder=str(folder), stretches=2 * TURNS + 1, stretch=STRETCH)
         nbformat.write(new_notebook(cells=[new_code_cell(source)]), lessons / "live.ipynb")
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         # As a reader has it: the kernel takes as many threads as there are processors.
         with (
             running_lab(

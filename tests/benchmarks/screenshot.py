@@ -10,7 +10,6 @@ picture is taken 40 steps later, while the training runs.
 
 import argparse
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
 from tests.benchmarks.explorer_latency import opened
-from tests.browser.driver import running_lab
+from tests.browser.driver import FLAGS, chromium, running_lab
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "live_lab.png"
 MOVES, LAST = ((40, 5), (80, 5)), 120  # (after so many steps, keys to the right); steps
@@ -42,19 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT)
     out = parser.parse_args().out
-    executable = (
-        os.environ.get("RMLIB_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("google-chrome")
-    )
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         (folder / "notebooks").mkdir()
         notebook = new_notebook(cells=[new_code_cell(LAB)])
         nbformat.write(notebook, folder / "notebooks" / "live.ipynb")
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
         with (
             running_lab(

@@ -6,23 +6,13 @@ for the machine that must run them.
 """
 
 import os
-import shutil
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.browser.driver import running_lab
+from tests.browser.driver import FLAGS, chromium, running_lab
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SLIDER = """import ipywidgets
 slider = ipywidgets.FloatSlider(value=0.5, max=1.0, description='alpha')
 slider"""
@@ -59,11 +49,7 @@ def ending(school):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for the session."""
-    executable = (
-        os.environ.get("RMLIB_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("google-chrome")
-    )
+    executable = chromium()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,24 @@ import nbformat
 # lab started here would, too.
 HEAR_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 RMLIB = (sys.executable, "-c", f"{HEAR_SIGINT}; from rmlib.cli import main; main()")
+FLAGS = [  # of Chromium
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str | None:
+    """Chromium's path; None where there is none."""
+    return (
+        os.environ.get("RMLIB_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
 
 
 @dataclass

@@ -330,10 +330,11 @@ class Moves(RuleBasedStateMachine):
             assert (row["lr_factor"], row["freeze"]) == (force["lr_factor"], force["freeze"])
 
 
-def test_a_thousand_random_moves(fresh):
+@pytest.mark.parametrize("sequences", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_random_moves(fresh, sequences):
     Moves.make = staticmethod(fresh)
     Moves.TestCase.settings = settings(
-        max_examples=20,
+        max_examples=sequences,
         stateful_step_count=50,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -5,7 +5,7 @@ from functools import lru_cache
 import pandas as pd
 import torch
 
-from rmlib.models.frozen_features import Evaluation, Features, extract_features, judge
+from rmlib.models.frozen_features import MAX_WORDS, Evaluation, Features, extract_features, judge
 from rmlib.models.linear_head import Head
 from rmlib.models.pretrained_head import bundled_tagger
 from rmlib.text.conll import entities
@@ -18,10 +18,10 @@ READABLE = range(6, 25)  # words of a sentence to show
 
 
 @lru_cache(maxsize=1)
-def newswire_features() -> tuple[Features, Features]:
+def newswire_features(max_words: int = MAX_WORDS) -> tuple[Features, Features]:
     """Training and dev features of the newswire under the encoder that comes with the kit."""
     corpus = newswire()
-    return extract_features(bundled_tagger(), corpus.train, corpus.dev)
+    return extract_features(bundled_tagger(), corpus.train, corpus.dev, max_words=max_words)
 
 
 def evaluate(weights: torch.Tensor, dev: Features) -> Evaluation:
