@@ -23,6 +23,12 @@ LEFT_OUT = pytest.StashKey[dict[str, int]]()  # group -> number of tests
 MOST_PROCESSES = 2
 
 
+def mostly_long(values, *plain) -> list:
+    """Values for `parametrize`; those that are not among `plain` run with the `long` tests."""
+    assert set(plain) <= set(values)
+    return [one if one in plain else pytest.param(one, marks=pytest.mark.long) for one in values]
+
+
 def register(pluginmanager) -> None:
     """Make this module a plugin, whichever conftest.py is loaded first."""
     module = sys.modules[__name__]

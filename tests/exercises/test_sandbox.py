@@ -60,7 +60,8 @@ def test_an_endless_loop_is_stopped_and_leaves_nothing_behind():
         time.sleep(0.05)
 
 
-def test_code_that_catches_everything_does_not_hold_up_the_lesson():
+def test_code_that_catches_everything_does_not_hold_up_the_lesson(monkeypatch):
+    monkeypatch.setattr(sandbox, "GRACE", 1.0)
     stop = threading.Event()
 
     def stubborn():
@@ -75,7 +76,8 @@ def test_code_that_catches_everything_does_not_hold_up_the_lesson():
     stop.set()
 
 
-def test_what_cannot_be_interrupted_is_left_running():
+def test_what_cannot_be_interrupted_is_left_running(monkeypatch):
+    monkeypatch.setattr(sandbox, "GRACE", 1.0)
     begin = time.monotonic()
     error = failure(time.sleep, 12, seconds=0.2)
     assert error.id == "too-slow" and "restart the kernel" in str(error)

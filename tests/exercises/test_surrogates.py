@@ -206,7 +206,7 @@ def reward_at_infinity(z, y, alpha):
         (each_sentence, "mean-of-sentence-losses"),
         (L_p_by_sentence, "prediction-loss-per-sentence"),
         (reward_at_infinity, "infinity-reward"),
-        (the_articles_loss, "as-in-the-article"),
+        (the_articles_loss, "prediction-loss-alone"),
         (lambda z, y, a: the_articles_loss(z, y, a) + a * f1_of(z, y), "adds-the-reward"),
         (lambda z, y, a: the_articles_loss(z, y, a) - a * f1_of(z, y), "minus-the-reward"),
         (
@@ -839,6 +839,7 @@ def test_the_stored_table_is_what_the_trainings_give():
     )
 
 
+@pytest.mark.long
 def test_the_repetitions_differ_by_no_more_than_chance():
     """Two-way analysis of variance, repetitions and splits: F = 1.23, p = 0.28."""
     gains = trainings.gain(range(12), range(12), 1000).numpy()

@@ -884,18 +884,20 @@ def test_the_experiment_is_accepted():
     accepted(check.q10, lambda data, alphas: [experiment()(data, [a])[0] for a in alphas])
 
 
+WRONG_EXPERIMENTS = (
+    "tested-on-train",
+    "not-tuned",
+    "both-tuned",
+    "control-threshold-for-all",
+    "logit-against-probability",
+    "logit-above-half",
+    "same-rate",
+)
+
+
 @pytest.mark.parametrize(
     "misconception",
-    [
-        "tuned-on-test",
-        "tested-on-train",
-        "not-tuned",
-        "both-tuned",
-        "control-threshold-for-all",
-        "logit-against-probability",
-        "logit-above-half",
-        "same-rate",
-    ],
+    ["tuned-on-test", *(pytest.param(one, marks=pytest.mark.long) for one in WRONG_EXPERIMENTS)],
 )
 def test_each_wrong_experiment_is_recognized(misconception):
     rejected(check.q10, experiment(misconception), misconception)
@@ -975,6 +977,7 @@ def test_near_the_end_the_gradient_of_the_reward_loss_is_ten_sixths_of_the_other
     assert torch.allclose(of_reward / of_prediction, torch.tensor(10 / 6).double(), rtol=1e-3)
 
 
+@pytest.mark.long
 def test_with_adam_alpha_10_is_ahead_in_all_30_settings():
     """Six rates, five lengths; late, L_p is about half."""
     z, y = ten_items()
@@ -1129,16 +1132,15 @@ def test_what_is_right_depends_on_the_specs():
         depends_on_its_spec(one, answer, broken(one.exercise.spec, lambda value: value + 0.001))
         if one is not check.q7:  # 0 and -0
             depends_on_its_spec(one, answer, broken(one.exercise.spec, lambda value: -value))
-    for k in (0, 1):
-        off = torch.tensor([0.01 * (k == 0), 0.01 * (k == 1)])
-        depends_on_its_spec(
-            check.q10,
-            experiment(),
-            broken(
-                check.q10.exercise.spec,
-                lambda pairs, off=off: (torch.tensor(pairs) + off).tolist(),
-            ),
-        )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("off", [[0.01, 0.0], [0.0, 0.01]])
+def test_the_experiment_depends_on_its_spec(off):
+    def broken(*args):
+        return (torch.tensor(check.q10.exercise.spec(*args)) + torch.tensor(off)).tolist()
+
+    depends_on_its_spec(check.q10, experiment(), broken)
 
 
 def test_no_message_says_that_a_number_should_be_what_it_is():

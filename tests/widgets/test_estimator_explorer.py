@@ -19,6 +19,7 @@ from rmlib.widgets.estimator.numbers import (
     estimates_of,
     variance_saved,
 )
+from tests.selection import mostly_long
 
 REWARDS = ("accuracy", "f1", "entity_f1")
 
@@ -95,7 +96,7 @@ def over_seeds(explorer):
     return np.mean(shares), np.sqrt(np.sum(np.square(errors))) / 10
 
 
-@pytest.mark.parametrize("samples", [2, 4, 16])
+@pytest.mark.parametrize("samples", mostly_long([2, 4, 16], 4))
 @pytest.mark.parametrize("reward", REWARDS)
 def test_mean_reaches_exactly_k_minus_1_of_k_and_leave_one_out_all_of_it(reward, samples):
     for baseline, expected in (

@@ -10,6 +10,7 @@ from rmlib.loss import gradients
 from rmlib.loss.rewards import REWARDS
 from rmlib.widgets import GradientExplorer
 from rmlib.widgets.gradient.numbers import AUTO, CENTRAL, CLOSED, EPSILON, PLAIN
+from tests.selection import mostly_long
 
 REWARD_NAMES = [name for name, reward in REWARDS.items() if not reward.sampled]
 # The batch that the explorer starts with.
@@ -141,7 +142,7 @@ def test_where_the_derivative_depends_on_y_hat_there_is_no_threshold(explorer, r
 
 
 @pytest.mark.parametrize("label", [0, 1])
-@pytest.mark.parametrize("reward", REWARD_NAMES)
+@pytest.mark.parametrize("reward", mostly_long(REWARD_NAMES, "soft_f1", "smooth_ap"))
 def test_a_batch_of_one_label_can_be_drawn(explorer, reward, label):
     explorer.reward = reward
     for item in range(1, 7):
@@ -208,7 +209,7 @@ def test_the_arrows_of_the_picture_are_the_gradients(explorer):
     assert widths[0] > widths[1] > widths[2]  # so that three on each other can be seen
 
 
-@pytest.mark.parametrize("reward", REWARD_NAMES)
+@pytest.mark.parametrize("reward", mostly_long(REWARD_NAMES, "soft_f1", "smooth_ap"))
 def test_every_reward_has_its_picture(explorer, reward):
     before = explorer.png
     explorer.alpha, explorer.reward = 100, reward

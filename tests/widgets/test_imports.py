@@ -3,34 +3,38 @@
 import subprocess
 import sys
 
-import pytest
-
 HEAVY = {"transformers", "accelerate", "pandas", "peft"}
-REPORT = "\nimport sys\nprint(*(set(sys.modules) & {heavy}))"
+REPORT = f"import sys\nprint(*(set(sys.modules) & {HEAVY}))\n"
 
 
-def heavy_modules(code: str) -> set[str]:
-    """Those of HEAVY that a fresh interpreter has imported after running the code."""
-    code += REPORT.format(heavy=HEAVY)
-    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+USES = {
+    "LossExplorer": "LossExplorer().png",
+    "GradientExplorer": "GradientExplorer().png",
+    "EstimatorExplorer": "EstimatorExplorer().png",
+    "LandscapeExplorer": "LandscapeExplorer()",  # its data: see below
+    "RewardMenu": "RewardMenu().text",
+    "SelfTest": "SelfTest",
+    "check_widgets": "check_widgets()",
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "use"),
-    [
-        ("LossExplorer", "LossExplorer().png"),
-        ("GradientExplorer", "GradientExplorer().png"),
-        ("EstimatorExplorer", "EstimatorExplorer().png"),
-        ("LandscapeExplorer", "LandscapeExplorer()"),  # its data: see below
-        ("RewardMenu", "RewardMenu().text"),
-        ("SelfTest", "SelfTest"),
-        ("check_widgets", "check_widgets()"),
-    ],
-)
-def test_neither_the_import_nor_the_picture_loads_a_heavy_library(name, use):
-    assert heavy_modules(f"from rmlib.widgets import {name}\n{use}") == set()
+def heavy_modules(code: str) -> list[set[str]]:
+    """Those of HEAVY that a fresh interpreter has imported, at each line that is REPORT."""
+    told = subprocess.check_output([sys.executable, "-c", code], text=True)
+    return [set(line.split()) for line in told.splitlines()]
+
+
+def test_neither_the_import_nor_the_picture_loads_a_heavy_library():
+    code = "".join(
+        f"from rmlib.widgets import {name}\n_ = {use}\n{REPORT}" for name, use in USES.items()
+    )
+    found = dict(zip(USES, heavy_modules(code), strict=True))
+    assert not any(found.values()), found  # the first that is not empty is to blame
 
 
 def test_the_data_of_the_landscape_load_pandas_only_because_scikit_learn_does():
-    loaded = heavy_modules("from rmlib.widgets import LandscapeExplorer\nLandscapeExplorer().png")
-    assert loaded <= heavy_modules("import sklearn.datasets")
+    (ours,) = heavy_modules(
+        f"from rmlib.widgets import LandscapeExplorer\nLandscapeExplorer().png\n{REPORT}"
+    )
+    (theirs,) = heavy_modules(f"import sklearn.datasets\n{REPORT}")
+    assert ours <= theirs

@@ -9,6 +9,7 @@ from rmlib.errors import RmlibValueError
 from rmlib.loss.rewards import REWARDS
 from rmlib.widgets import LossExplorer
 from rmlib.widgets.loss_explorer import binary_rewards
+from tests.selection import mostly_long
 
 OTHERS = [(0.8, 1), (0.6, 1), (0.3, 0)]
 
@@ -79,7 +80,7 @@ def test_the_curves_and_their_derivatives_are_the_formulas(reward, label):
 
 @pytest.mark.parametrize("reward", binary_rewards())
 @pytest.mark.parametrize("label", [0, 1])
-@pytest.mark.parametrize("version", ["repaired", "printed"])
+@pytest.mark.parametrize("version", mostly_long(["repaired", "printed"], "repaired"))
 def test_every_reward_is_drawn_and_its_derivatives_are_those_of_its_values(reward, label, version):
     explorer = LossExplorer(alpha=10, reward=reward, label=label, version=version)
     assert f"α = 10, {reward}, label y = {label}" in explorer.text and explorer.png
@@ -215,9 +216,9 @@ def drawn_texts(figure):
     return [text for text in texts if text.get_text()]
 
 
-@pytest.mark.parametrize("alpha", [0, 1, 100, math.inf])
+@pytest.mark.parametrize("alpha", mostly_long([0, 1, 100, math.inf], 1))
 @pytest.mark.parametrize("version", ["repaired", "printed"])
-@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("label", mostly_long([0, 1], 1))
 def test_no_text_lies_on_another_or_is_cut_off(alpha, version, label):
     for reward in ("expected_accuracy", "soft_f1_macro", "soft_mcc"):
         figure = LossExplorer(alpha, reward, label, version).figure

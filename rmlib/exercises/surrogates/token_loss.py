@@ -5,6 +5,7 @@ import math
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
+from rmlib.exercises.framework.combinations import wrong_combinations
 from rmlib.exercises.framework.compare import same
 from rmlib.exercises.framework.exercise import Exercise, Misconception, NotYet
 from rmlib.exercises.framework.forbidden_calls import LOSS, MINE, refuse
@@ -197,36 +198,7 @@ TOKEN_LOSS = Exercise(
     spec=token_loss_slowly,
     inputs=some_batch,
     misconceptions=(
-        Misconception(
-            "as-in-the-article",
-            "This is the article's loss: cross-entropy alone, without alpha and R.",
-            _combined(lambda L_p, f1, alpha: L_p),
-        ),
-        Misconception(
-            "adds-the-reward",
-            "You add alpha · R. A reward should go up, a loss goes down: L_r = 1 − R.",
-            _combined(lambda L_p, f1, alpha: L_p + alpha * f1),
-        ),
-        Misconception(
-            "minus-the-reward",
-            "The gradient is right, the value is too small by alpha: L_r is 1 − R, not −R.",
-            _combined(lambda L_p, f1, alpha: L_p - alpha * f1),
-        ),
-        Misconception(
-            "alpha-times-both",
-            "L_p is multiplied by alpha, too. L = L_p + alpha · L_r.",
-            _combined(lambda L_p, f1, alpha: alpha * (L_p + 1 - f1)),
-        ),
-        Misconception(
-            "convex-combination",
-            "You weigh with 1 − alpha and alpha. Here L_p has the weight 1: L = L_p + alpha · L_r.",
-            _combined(lambda L_p, f1, alpha: (1 - alpha) * L_p + alpha * (1 - f1)),
-        ),
-        Misconception(
-            "reward-loss-alone",
-            "This is the reward loss alone: L_p is missing.",
-            _combined(lambda L_p, f1, alpha: alpha * (1 - f1)),
-        ),
+        *wrong_combinations(_combined),
         Misconception(
             "padding-as-o",
             "Tokens without a label (−100) count as O, in both terms.",

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from rmlib.exercises.framework.combinations import wrong_combinations
 from rmlib.exercises.framework.compare import same, show_both
 from rmlib.exercises.framework.exercise import Exercise, Misconception, NotYet
 from rmlib.exercises.framework.forbidden_calls import refuse
@@ -67,58 +68,6 @@ def _hard_f1(z: Tensor, y: Tensor) -> Tensor:
     return article.soft_f1((z > 0).to(F64), y)
 
 
-COMBINATIONS = (
-    Misconception(
-        "prediction-loss-alone",
-        "this is L_p alone: no reward takes part (with the printed L_r of E3 it comes to the same)",
-        _combined(lambda L_p, f1, alpha: L_p),
-    ),
-    Misconception(
-        "adds-the-reward",
-        "alpha · F is added; a reward should go up and a loss goes down: L_r = 1 − F",
-        _combined(lambda L_p, f1, alpha: L_p + alpha * f1),
-    ),
-    Misconception(
-        "minus-the-reward",
-        "the gradient is right, the value is too small by alpha: L_r is 1 − F, not −F",
-        _combined(lambda L_p, f1, alpha: L_p - alpha * f1),
-    ),
-    Misconception(
-        "alpha-times-both",
-        "L_p is multiplied by alpha, too; L = L_p + alpha · L_r",
-        _combined(lambda L_p, f1, alpha: alpha * (L_p + 1 - f1)),
-    ),
-    Misconception(
-        "alpha-on-the-wrong-part",
-        "alpha multiplies L_p; it is the weight of L_r",
-        _combined(lambda L_p, f1, alpha: alpha * L_p + 1 - f1),
-    ),
-    Misconception(
-        "convex-combination",
-        "the weights are 1 − alpha and alpha; here L_p always has the weight 1",
-        _combined(lambda L_p, f1, alpha: (1 - alpha) * L_p + alpha * (1 - f1)),
-    ),
-    Misconception(
-        "divides-by-1-plus-alpha",
-        "this is L / (1 + alpha): a different scale, and so different steps; return L itself",
-        _combined(lambda L_p, f1, alpha: (L_p + alpha * (1 - f1)) / (1 + alpha)),
-    ),
-    Misconception(
-        "without-alpha",
-        "alpha takes no part: this is L_p + L_r, whatever alpha is",
-        _combined(lambda L_p, f1, alpha: L_p + 1 - f1),
-    ),
-    Misconception(
-        "reward-loss-alone",
-        "this is alpha · L_r: L_p is missing",
-        _combined(lambda L_p, f1, alpha: alpha * (1 - f1)),
-    ),
-    Misconception(
-        "product",
-        "the two parts are multiplied; they are added",
-        _combined(lambda L_p, f1, alpha: L_p * alpha * (1 - f1)),
-    ),
-)
 PARTS = (
     Misconception(
         "reward-of-logits",
@@ -205,7 +154,7 @@ TOTAL_LOSS = Exercise(
     title="the total, L = L_p + αL_r",
     spec=total_by_counting,
     inputs=some_batch,
-    misconceptions=COMBINATIONS + PARTS,
+    misconceptions=wrong_combinations(_combined) + PARTS,
     more=ends_and_gradient,
     hints=(
         "Two of your functions do the work: one takes the logits `z`, the other probabilities, "
