@@ -49,7 +49,7 @@ class Prediction:
         self.id = id
         self.question = question
         self.choices = choices
-        fixed = _notes.read().get(id, {}).get("true") is not None
+        fixed = _note(id).get("true") is not None
         if choices:
             value = self._field_value()
             self._field = ipywidgets.RadioButtons(options=choices, value=value, layout=WIDE)
@@ -72,7 +72,7 @@ class Prediction:
     @property
     def said(self) -> str | float | None:
         """The answer; None: there is none yet, or it is one that isn't offered any more."""
-        said = _notes.read().get(self.id, {}).get("said")
+        said = _note(self.id).get("said")
         fits = said in self.choices if self.choices else isinstance(said, int | float)
         return said if fits else None
 
@@ -176,7 +176,7 @@ def happened(id: str, value, within: float = 0.0) -> Result:
         RmlibValueError: no such question was asked in this kernel, or the value is no choice of it.
     """
     if id not in _asked:
-        raise RmlibValueError(f"no prediction {id!r} was asked; {nearest(id, _asked or ['none'])}")
+        raise RmlibValueError(f"prediction {id!r} wasn't asked: run its question's cell first")
     question = _asked[id]
     if question.choices and value not in question.choices:
         raise RmlibValueError(
@@ -197,12 +197,17 @@ def happened(id: str, value, within: float = 0.0) -> Result:
 
 def came_true() -> str:
     """How many of the predictions that were asked in this kernel came true, in one line."""
-    notes = _notes.read()
-    outcomes = [notes.get(id, {}).get("true") for id in _asked]
+    outcomes = [_note(id).get("true") for id in _asked]
     line = f"{outcomes.count(True)} of your {len(outcomes)} predictions came true"
     if missing := outcomes.count(None):
         line += f"; {missing} without an answer"
     return line
+
+
+def _note(id: str) -> dict:
+    """What is kept about a question; what somebody else wrote there counts as nothing."""
+    note = _notes.read().get(id)
+    return note if isinstance(note, dict) else {}
 
 
 def forget_predictions() -> None:

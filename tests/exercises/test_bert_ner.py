@@ -8,9 +8,10 @@ import torch
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Trainer
 
-from rmlib.exercises.bert_ner import alignment, entity_f1, lesson, own_training
+from rmlib import RewardObjective
+from rmlib.exercises.bert_ner import alignment, entity_f1, lesson, own_training, with_trainer
 from rmlib.exercises.bert_ner.exercises import FOUND, GOLD, TAGGINGS, THREE, check
 from rmlib.exercises.bert_ner.quiz import QUESTIONS
 from rmlib.exercises.framework.exercise import DRAWS
@@ -178,11 +179,20 @@ def skips_special_tokens(word_ids, labels):
 
 def one_label_a_word(word_ids, labels):
     aligned = [labels[w] for i, w in enumerate(word_ids) if w is not None and w not in word_ids[:i]]
-    return [-100, *aligned, *[-100] * (word_ids.count(None) - 1)]
+    special = word_ids.count(None)
+    return [-100] * (special > 0) + aligned + [-100] * (special - 1)
 
 
 def minus_one(word_ids, labels):
     return [-1 if label == -100 else label for label in align_by_index(word_ids, labels)]
+
+
+def item_before(word_ids, labels):
+    aligned = []
+    for i in range(len(word_ids)):
+        new = word_ids[i] is not None and word_ids[i] != word_ids[i - 1]
+        aligned.append(labels[word_ids[i]] if new else -100)
+    return aligned
 
 
 def sorts_in_place(word_ids, labels):
@@ -207,6 +217,7 @@ def sorts_in_place(word_ids, labels):
         (skips_special_tokens, "drops-special-tokens"),
         (one_label_a_word, "drops-further-tokens"),
         (minus_one, "minus-1"),
+        (item_before, "first-compared-with-last"),
         (lambda w, y: torch.tensor(align_by_index(w, y)), "tensor-for-list"),
         (lambda w, y: print(align_by_index(w, y)), "returns-none"),
         (lambda w, y: [y[i] for i in w], "raises"),
@@ -233,13 +244,10 @@ def test_align_is_what_the_kit_does(minilm):
     tags = [f"{mark}-{kind}" for kind in ("PER", "ORG", "LOC") for mark in "BI"] + ["O"]
     for shift in range(len(tags)):
         own = tuple(tags[(i * 3 + shift) % len(tags)] for i in range(len(words)))
-        for max_length in (512, 12):
-            (example,) = encode([Sentence(tuple(words), own)], tokenizer, tags, max_length).examples
-            tokens = tokenizer(
-                words, is_split_into_words=True, truncation=True, max_length=max_length
-            )
-            aligned = alignment.align_slowly(tokens.word_ids(), [tags.index(tag) for tag in own])
-            assert aligned == example.labels
+        (example,) = encode([Sentence(tuple(words), own)], tokenizer, tags).examples
+        tokens = tokenizer(words, is_split_into_words=True)
+        aligned = alignment.align_slowly(tokens.word_ids(), [tags.index(tag) for tag in own])
+        assert aligned == example.labels
 
 
 # --- 3: padding -----------------------------------------------------------------------------------
@@ -313,6 +321,21 @@ def ids_ignored(rows, labels, pad_id):
     return pad_with_arange(rows, labels, -100)[0], mask, aligned
 
 
+def mask_from_ids_labels_pad_id(rows, labels, pad_id):
+    ids, _, aligned = pad_with_arange(rows, labels, pad_id, value=pad_id)
+    return ids, (ids != pad_id).long(), aligned
+
+
+def float_ids(rows, labels, pad_id):
+    ids, mask, aligned = pad_with_arange(rows, labels, pad_id)
+    return ids.float(), mask, aligned
+
+
+def float_labels(rows, labels, pad_id):
+    ids, mask, aligned = pad_with_arange(rows, labels, pad_id)
+    return ids, mask, aligned.float()
+
+
 def left(rows, labels, pad_id):
     longest = max(map(len, rows))
     ids = [[pad_id] * (longest - len(r)) + r for r in rows]
@@ -350,6 +373,9 @@ def pads_the_rows_themselves(rows, labels, pad_id):
         (upside_down, "mask-inverted"),
         (ids_ignored, "ids-padded-with-minus-100"),
         (left, "padded-at-the-front"),
+        (mask_from_ids_labels_pad_id, "mask-from-pad-id-and-labels-padded-with-pad-id"),
+        (float_ids, "ids-not-whole"),
+        (float_labels, "labels-not-whole"),
         (to_128, "wrong-shape"),
         (lambda r, y, p: pad_with_arange(r, y, p)[:2], "wrong-number-of-values"),
         (lambda r, y, p: torch.tensor(r), "raises"),
@@ -615,6 +641,15 @@ def but(name):
     return lambda e, p: {k: v for k, v in collate_like_mine(e, p).items() if k != name}
 
 
+def renamed(**names):
+    return lambda e, p: {names.get(k, k): v for k, v in collate_like_mine(e, p).items()}
+
+
+def labels_0_everywhere(examples, pad_id):
+    batch = collate_like_mine(examples, pad_id)
+    return batch | {"labels": torch.zeros_like(batch["labels"])}
+
+
 @pytest.mark.parametrize(
     ("answer", "misconception"),
     [
@@ -624,13 +659,17 @@ def but(name):
         (but("attention_mask"), "no-mask"),
         (but("token_type_ids"), "no-token-types"),
         (but("labels"), "no-labels"),
+        (renamed(attention_mask="mask", token_type_ids="case"), "key-mask-and-case"),
+        (lambda e, p: collate_like_mine(e, 0), "ids-padded-with-0"),
+        (lambda e, p: collate_like_mine(e, p, [[0] * len(x["case"]) for x in e]), "wrong-value"),
+        (labels_0_everywhere, "labels-all-0"),
         (lambda e, p: alignment.pad_batch([x["input_ids"] for x in e], [[0]] * 3, p), "wrong-type"),
     ],
 )
 def test_collate_wrong(answer, misconception):
     outcome = check.q6(answer)
     assert outcome.outcome == "not yet"
-    if misconception != "wrong-type":
+    if misconception not in ("wrong-type", "wrong-value"):
         assert outcome.misconception == misconception, outcome
 
 
@@ -657,7 +696,7 @@ def loop(model, batches, objective, lr, *, left_out=(), optimizer=torch.optim.Ad
         loss.backward()
         if "step" not in left_out:
             step.step()
-        losses.append(loss.detach())
+        losses.append(float(loss.detach()))
     return losses
 
 
@@ -682,7 +721,7 @@ def new_optimizer_each_time(model, batches, objective, lr):
         (new_optimizer_each_time, "optimizer-for-each-batch"),
         (lambda *args: float(sum(loop(*args)) / 4), "mean-of-losses"),
         (lambda *args: loop(*args)[-1:], "wrong-value"),
-        (lambda model, batches, objective, lr: model(**batches[0]), "raises"),
+        (lambda model, batches, objective, lr: model(batches), "raises"),
     ],
 )
 def test_training_loop_wrong(answer, misconception):
@@ -692,13 +731,141 @@ def test_training_loop_wrong(answer, misconception):
         assert outcome.misconception == misconception, outcome
 
 
+def batch_as_it_is(model, batches, objective, lr):
+    """As tutorials write it: the model gets the labels as well."""
+    step = torch.optim.AdamW(model.parameters(), lr)
+    model.train()
+    losses = []
+    for batch in batches:
+        step.zero_grad()
+        loss = objective(model(**batch).logits, batch["labels"]).total
+        loss.backward()
+        step.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def the_models_own_loss(model, batches, objective, lr, shown="loss"):
+    """The article's loop, E10."""
+    step = torch.optim.AdamW(model.parameters(), lr)
+    model.train()
+    losses = []
+    for batch in batches:
+        step.zero_grad()
+        output = model(**batch)
+        output.loss.backward()
+        step.step()
+        total = objective(output.logits, batch["labels"]).total
+        losses.append(output.loss.item() if shown == "loss" else total.item())
+    return losses
+
+
+def takes_the_labels_out(model, batches, objective, lr):
+    losses = []
+    for batch in batches:
+        labels = batch.pop("labels")
+        losses.append(objective(model(**batch).logits, labels).total.item())
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("answer", "misconception"),
+    [
+        (the_models_own_loss, "prediction-loss-alone"),
+        (lambda *args: the_models_own_loss(*args, shown="total"), "backward-from-prediction"),
+        (takes_the_labels_out, "changes-its-arguments"),
+        (lambda *args: [torch.tensor(loss) for loss in loop(*args)], "tensors-for-floats"),
+    ],
+)
+def test_training_loop_of_a_tutorial(answer, misconception):
+    rejected(check.q7, answer, misconception)
+
+
 def test_training_loop_right():
-    for answer in (own_training.train, loop):
+    for answer in (own_training.train, loop, batch_as_it_is):
         accepted(check.q7, answer)
         depends_on_its_spec(check.q7, answer, without("step"))
 
 
-# --- 8: early stopping ----------------------------------------------------------------------------
+# --- 8: Trainer -----------------------------------------------------------------------------------
+
+
+def call_with(change=None, **others):
+    """The right call with other arguments: a value, or None for one that is left out."""
+
+    def answer(objective, model, examples, collator, settings, lr):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+        given = {
+            "model": model,
+            "args": settings,
+            "train_dataset": examples,
+            "data_collator": collator,
+            "compute_loss_func": objective,
+            "optimizers": (optimizer, None),
+        }
+        if change:
+            given |= change(objective, model, optimizer)
+        return Trainer(**{name: value for name, value in given.items() if value is not None})
+
+    return answer
+
+
+def optimizers(make, **how):
+    return call_with(lambda _, model, __: {"optimizers": (make(model.parameters(), **how), None)})
+
+
+@pytest.mark.parametrize(
+    ("answer", "misconception"),
+    [
+        (call_with(lambda *_: {"compute_loss_func": None}), "no-objective"),
+        (call_with(lambda *_: {"optimizers": None}), "no-optimizer"),
+        (call_with(lambda _, __, optimizer: {"optimizers": optimizer}), "no-pair"),
+        (call_with(lambda _, __, optimizer: {"optimizer": optimizer}), "no-pair-optimizer"),
+        (call_with(lambda *_: {"args": None}), "no-settings"),
+        (call_with(lambda *_: {"train_dataset": None}), "no-examples"),
+        (call_with(lambda *_: {"data_collator": None}), "no-collator"),
+        (call_with(lambda *_: {"model": torch.nn.Linear(3, 2)}), "another-model"),
+        (
+            call_with(
+                lambda objective, *_: {
+                    "compute_loss_func": lambda output, labels, num_items_in_batch: (
+                        objective(output.logits, labels).prediction
+                    )
+                }
+            ),
+            "another-loss",
+        ),
+        (optimizers(torch.optim.SGD, lr=0.003), "another-optimizer"),
+        (optimizers(torch.optim.AdamW), "another-learning-rate"),
+        (optimizers(torch.optim.AdamW, lr=0.003, weight_decay=0.1), "another-weight-decay"),
+        (lambda objective, model, *_: torch.optim.AdamW(model.parameters()), "no-trainer"),
+        (lambda *args: print(type(own_training_call(*args))), "returns-none"),
+        (lambda *args: 1 / 0, "raises"),
+        (3, "not-a-function"),
+    ],
+)
+def test_with_trainer_wrong(answer, misconception):
+    rejected(check.q8, answer, misconception)
+
+
+def own_training_call(*args):
+    return call_with()(*args)
+
+
+def test_with_trainer_right():
+    through_a_function = call_with(
+        lambda objective, *_: {
+            "compute_loss_func": lambda output, labels, num_items_in_batch: (
+                objective(output.logits, labels).total
+            )
+        }
+    )
+    for answer in (with_trainer.trainer_with, call_with(), through_a_function):
+        accepted(check.q8, answer)
+        depends_on_its_spec(check.q8, answer, call_with(lambda *_: {"compute_loss_func": None}))
+
+
+# --- 9: early stopping ----------------------------------------------------------------------------
 
 
 def stop(scores, patience, late=0, ties=False):
@@ -712,19 +879,32 @@ def stop(scores, patience, late=0, ties=False):
     return i + 1, kept + 1
 
 
+def never_set_back(scores, patience):
+    best, kept, waited = -1.0, 0, 0
+    for i, score in enumerate(scores, 1):
+        if score > best:
+            best, kept = score, i
+        else:
+            waited += 1
+        if waited == patience:
+            break
+    return i, kept
+
+
 def test_early_stopping():
     for answer in (own_training.early_stopping, stop):
-        accepted(check.q8, answer)
-        depends_on_its_spec(check.q8, answer, lambda s, p: stop(s, p + 1))
+        accepted(check.q9, answer)
+        depends_on_its_spec(check.q9, answer, lambda s, p: stop(s, p + 1))
     assert stop([0.62, 0.71, 0.74, 0.73, 0.74, 0.7, 0.76], 3) == (6, 3)  # as in the lesson
-    rejected(check.q8, lambda s, p: stop(s, p, late=1), "one-epoch-late")
-    rejected(check.q8, lambda s, p: stop(s, p, ties=True), "ties-count-as-better")
-    rejected(check.q8, lambda s, p: (stop(s, p)[0],) * 2, "keeps-the-last")
-    rejected(check.q8, lambda s, p: (stop(s, p)[1],) * 2, "best-epoch-twice")
-    rejected(check.q8, lambda s, p: tuple(k - 1 for k in stop(s, p)), "counts-from-0")
-    rejected(check.q8, lambda s, p: stop(s, 99), "never-stops")
-    rejected(check.q8, lambda s, p: (stop(s, p)[0], stop(s, 99)[1]), "sees-the-future")
-    rejected(check.q8, lambda s, p: stop(s, p)[0], "wrong-number-of-values")
+    rejected(check.q9, lambda s, p: stop(s, p, late=1), "one-epoch-late")
+    rejected(check.q9, lambda s, p: stop(s, p, ties=True), "ties-count-as-better")
+    rejected(check.q9, lambda s, p: (stop(s, p)[0],) * 2, "keeps-the-last")
+    rejected(check.q9, lambda s, p: (stop(s, p)[1],) * 2, "best-epoch-twice")
+    rejected(check.q9, lambda s, p: tuple(k - 1 for k in stop(s, p)), "counts-from-0")
+    rejected(check.q9, lambda s, p: stop(s, 99), "never-stops")
+    rejected(check.q9, lambda s, p: (stop(s, p)[0], stop(s, 99)[1]), "sees-the-future")
+    rejected(check.q9, never_set_back, "counter-never-reset")
+    rejected(check.q9, lambda s, p: stop(s, p)[0], "wrong-number-of-values")
 
 
 # --- What the lesson computes ---------------------------------------------------------------------
@@ -777,11 +957,59 @@ def test_padding_bugs_are_seen(tagger):
     assert alone == beside and difference < 1e-4
 
 
+def test_padding_to_a_fixed_length_is_not_seen(tagger):
+    """What the lesson says that its test doesn't find."""
+
+    def as_in_the_article(rows, labels, pad_id):
+        ids = torch.tensor([row + [pad_id] * (48 - len(row)) for row in rows])
+        aligned = torch.tensor([own + [0] * (48 - len(own)) for own in labels])
+        return ids, torch.ones_like(ids), aligned
+
+    train = newswire().train
+    short, long = train[0], max(train[:12], key=lambda s: len(s.words))
+    (alone, beside), difference = lesson.alone_and_beside(tagger, short, long, as_in_the_article)
+    assert alone == beside and difference < 1e-4
+
+
 def test_an_example_collates_to_what_the_kit_encodes(tagger):
     sentences = newswire().train[:5]
     batch = own_training.collate([lesson.example_of(s, tagger) for s in sentences])
     for name, tensor in collate(tagger.encode(sentences).examples).items():
         assert torch.equal(batch[name], tensor), name
+    kits = lesson.kits_collate([lesson.example_of(s, tagger) for s in sentences])
+    assert lesson.different_values([batch], [kits]) == 0
+    wrong = batch | {"labels": batch["labels"].clamp(max=0)}
+    assert lesson.different_values([wrong], [kits]) > 0
+
+
+def test_sentences_labelled_by_a_function_for_the_kits_loop(tagger):
+    sentences = newswire().train[:20]
+    own = lesson.labelled_by(alignment.align, sentences, tagger)
+    assert own == tagger.encode(sentences).examples
+    wrong = lesson.labelled_by(every_token, sentences, tagger)
+    assert wrong != own
+
+
+def test_the_collator_in_place_of_the_learners_uses_the_learners_functions(tagger, monkeypatch):
+    calls = []
+
+    class Counted:
+        def align(self, *args):
+            calls.append("align")
+            return alignment.align(*args)
+
+        def pad_batch(self, *args):
+            calls.append("pad_batch")
+            return alignment.pad_batch(*args)
+
+    monkeypatch.setattr(own_training, "mine", Counted())
+    own_training.collate([lesson.example_of(s, tagger) for s in newswire().train[:3]])
+    assert calls == ["align"] * 3 + ["pad_batch"] * 2
+
+
+def test_whose_loss(capsys):
+    assert "mine.objective was not put in" in lesson.whose_loss(RewardObjective(1.0))
+    assert lesson.whose_loss(lesson.mine.objective(1.0)).startswith("mine.token_loss (")
 
 
 def test_the_interval_over_sentences():

@@ -52,6 +52,10 @@ def test_same(a, b, equal):
         (torch.tensor([1.0, math.nan, 0.0]), ONE, "nan", "-2"),
         (0.3, 0.2, "wrong-value", "0.3"),
         ("up", "down", "wrong-value", "'up'"),
+        ((1,), {"a": 1}, "wrong-type", "expected a dict with the keys a"),
+        ({"b": 1, "c": 2}, {"a": 1, "c": 2}, "wrong-keys", "missing a; unknown b"),
+        ({"a": 1, "c": 3}, {"a": 1, "c": 2}, "wrong-value", "c: "),
+        ({"a": ONE[:2]}, {"a": ONE}, "wrong-shape", "a: "),
     ],
 )
 def test_a_difference_has_an_id_and_shows_the_values(result, expected, id, shown):

@@ -7,6 +7,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from rmlib import RewardObjective
+from rmlib.exercises.bert_ner import lesson
 from rmlib.exercises.bert_ner.own_training import train
 from rmlib.exercises.framework import pieces
 from rmlib.exercises.framework.own_pieces import LearnersObjective, Mine
@@ -138,14 +139,19 @@ def is_near(own, expected):
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_in_the_kits_loop(mine, tagger, small, alpha):
-    """Two epochs, α changed in the middle: loss, both terms and the gradient's norm."""
+    """Two epochs on the learner's labels, α changed in the middle: loss, both terms and the norm
+    of the gradient.
+    """
     config = Config(
         alpha=alpha, epochs=2, max_tokens=256, precision="fp32", freeze="none", lr=LR, patience=0
     )
 
     def run(objective):
         own = tagger()
-        training = Training(own, own.encode(small.train).examples, config)
+        examples = own.encode(small.train).examples
+        if objective is not None:
+            examples = lesson.labelled_by(mine.align, small.train, own)
+        training = Training(own, examples, config)
         if objective is not None:
             training.objective = objective
         steps = []
@@ -214,7 +220,7 @@ def test_a_wrong_loss_does_not_train(tmp_path, monkeypatch, capsys, tagger, smal
     wrong = textwrap.dedent(OWN["token_loss"]).replace("L_p + alpha * L_r", "L_p")
     (tmp_path / "mine.py").write_text(pieces.HEADER + "\n" + wrong)
     objective = Mine().objective(1.0)
-    assert "the article's loss: cross-entropy alone" in capsys.readouterr().out
+    assert "this is L_p alone" in capsys.readouterr().out
     own = tagger()
     training = Training(own, own.encode(small.train).examples, Config(precision="fp32"))
     training.objective = objective

@@ -5,7 +5,7 @@ from random import Random
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from rmlib.exercises.framework.exercise import Exercise, Misconception
+from rmlib.exercises.framework.exercise import Exercise, Misconception, NotYet
 from rmlib.text.encoding import IGNORE
 
 # --- The article's labels -------------------------------------------------------------------------
@@ -80,12 +80,15 @@ def align_slowly(word_ids, labels):
 
 
 def some_tokens(seed):
-    """(word_ids, labels); some sentences are truncated, some padded, in some a word has no token.
+    """(word_ids, labels); some sentences are truncated, some padded, in some a word has no token,
+    and one is a single word without special tokens.
 
     The first is the sentence that the lesson shows, so that its message can be understood.
     """
     if seed == 0:
         return [None, 0, 0, 1, 1, 1, 2, 3, None], [1, 2, 0, 3]
+    if seed == 5:
+        return [0, 0, 0], [3]
     random = Random(seed)
     words = random.randint(3, 6)
     word_ids = [word for word in range(words) for _ in range(random.choice([1, 1, 2, 3]))]
@@ -156,6 +159,13 @@ def _without_further_tokens(word_ids, labels):
         label
         for word, label in zip(word_ids, aligned, strict=True)
         if word is None or label != IGNORE
+    ]
+
+
+def _compared_with_the_item_before(word_ids, labels):
+    return [
+        labels[word] if word is not None and word != word_ids[i - 1] else IGNORE
+        for i, word in enumerate(word_ids)
     ]
 
 
@@ -256,6 +266,12 @@ ALIGN = Exercise(
             _without_further_tokens,
         ),
         Misconception(
+            "first-compared-with-last",
+            "At the first token, `word_ids[i - 1]` is the last one: in Python −1 counts from the "
+            "end. Nothing comes before it, and not every tokenizer puts a [CLS] in front.",
+            _compared_with_the_item_before,
+        ),
+        Misconception(
             "minus-1",
             "The positions are right, but losses do not ignore −1: the number is −100, IGNORE.",
             _minus_one,
@@ -331,6 +347,29 @@ def _labels_padded_with_pad_id(ids, mask, labels, pad_id):
     return labels.where(mask == 1, pad_id)
 
 
+def _mask_from_pad_id(ids, mask, labels, pad_id):
+    return ids != pad_id
+
+
+def _labels_padded_with_0(ids, mask, labels, pad_id):
+    return labels.where(mask == 1, 0)
+
+
+def _judge_types(pad_batch, spec):
+    """Tokens and labels are whole numbers, as the model and the loss need them."""
+    ids, _, labels = pad_batch(*some_rows(0))
+    for id, name, part, kinds in (
+        ("ids-not-whole", "token ids", ids, (torch.int32, torch.int64)),
+        ("labels-not-whole", "labels", labels, (torch.int64,)),
+    ):
+        if part.dtype not in kinds:
+            raise NotYet(
+                id,
+                f"the values are right, but the {name} are {str(part.dtype).removeprefix('torch.')}"
+                " and must be whole numbers (int64): the model looks them up by number",
+            )
+
+
 def _at_the_front(rows, labels, pad_id):
     reversed_rows = [row[::-1] for row in rows]
     reversed_labels = [own[::-1] for own in labels]
@@ -368,7 +407,25 @@ PAD_BATCH = Exercise(
             "labels-padded-with-0",
             "The mask is right. The labels are padded with 0, which is the tag O, so padding still "
             "counts.",
-            _with(labels=lambda ids, mask, labels, pad_id: labels.where(mask == 1, 0)),
+            _with(labels=_labels_padded_with_0),
+        ),
+        Misconception(
+            "mask-from-pad-id-and-labels-padded-with-pad-id",
+            "Two things are wrong. The labels are padded with pad_id, and as a label that number "
+            "is a tag. The mask compares ids with pad_id, and a real token may have that id too.",
+            _with(mask=_mask_from_pad_id, labels=_labels_padded_with_pad_id),
+        ),
+        Misconception(
+            "mask-from-pad-id-and-labels-padded-with-0",
+            "Two things are wrong. The labels are padded with 0, which is the tag O. The mask "
+            "compares ids with pad_id, and a real token may have that id too.",
+            _with(mask=_mask_from_pad_id, labels=_labels_padded_with_0),
+        ),
+        Misconception(
+            "mask-all-1-and-labels-padded-with-0",
+            "Two things are wrong. The labels are padded with 0, which is the tag O. The mask is 1 "
+            "on padding too, so every word still attends to it.",
+            _with(mask=_ones, labels=_labels_padded_with_0),
         ),
         Misconception(
             "mask-all-1",
@@ -380,7 +437,7 @@ PAD_BATCH = Exercise(
             "mask-from-pad-id",
             "The mask compares ids with pad_id. A real token may have that id too: many models pad "
             "with the token that ends a text. What else says how long a row is?",
-            _with(mask=lambda ids, mask, labels, pad_id: ids != pad_id),
+            _with(mask=_mask_from_pad_id),
         ),
         Misconception(
             "mask-from-0",
@@ -425,6 +482,7 @@ PAD_BATCH = Exercise(
         "that is ignored. The mask has to be 0 there, and it knows where from the *length* of the "
         "row.",
     ),
+    more=_judge_types,
     solution=pad_batch,
     piece="pad_batch",
 )

@@ -21,6 +21,7 @@ from .entity_f1 import (
     word_counts,
 )
 from .own_training import COLLATE, EARLY_STOPPING, TRAIN
+from .with_trainer import WITH_TRAINER
 
 # --- Two taggings ---------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ check = Lesson(
     q5=ENTITY_F1,
     q6=COLLATE,
     q7=TRAIN,
-    q8=EARLY_STOPPING,
+    q8=WITH_TRAINER,
+    q9=EARLY_STOPPING,
 )
 own = Own(check)

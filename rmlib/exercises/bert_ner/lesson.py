@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rmlib.exercises.framework.own_pieces import LearnersObjective, mine
 from rmlib.models.encoder import Tagger
 from rmlib.studies.bootstrap import Effect, Pair, f1, over_seeds_and_items
 from rmlib.studies.ner_analysis import compare
 from rmlib.text.conll import Sentence, entities
 from rmlib.text.corpora import data_dir
-from rmlib.text.encoding import IGNORE, case_of
+from rmlib.text.encoding import IGNORE, Example, case_of
+
+from .own_training import collate_slowly
 
 RESULTS = data_dir() / "results"
 
@@ -89,6 +92,40 @@ def example_of(sentence: Sentence, tagger: Tagger) -> dict:
     }
 
 
+def kits_collate(examples: list[dict]) -> dict:
+    """The kit's batch of some `example_of`, without any code of the learner's."""
+    return collate_slowly(examples, pad_id=0)
+
+
+def different_values(batches: list[dict], others: list[dict]) -> int:
+    """How many numbers differ between two lists of batches, in all their tensors."""
+    return sum(
+        int((batch[name] != other[name]).sum())
+        for batch, other in zip(batches, others, strict=True)
+        for name in other
+    )
+
+
+def labelled_by(align: Callable, sentences: list[Sentence], tagger: Tagger) -> list[Example]:
+    """The sentences for the kit's loop, with labels from `align`.
+
+    Args:
+        align: (word_ids, one label per word) -> one label per token, as `mine.align`.
+    """
+    made = [example_of(sentence, tagger) for sentence in sentences]
+    return [
+        Example(one["input_ids"], align(one["word_ids"], one["labels"]), one["case"])
+        for one in made
+    ]
+
+
+def whose_loss(objective) -> str:
+    """Which loss a training loop was given, in words."""
+    if not isinstance(objective, LearnersObjective):
+        return "RewardObjective, the kit's (mine.objective was not put in)"
+    return f"mine.token_loss ({mine.whose()['token_loss']})"
+
+
 def plain_settings(folder: Path, batch_size: int):
     """`TrainingArguments` for one pass in the order given, without clipping or schedule."""
     from transformers import TrainingArguments
@@ -109,7 +146,7 @@ def plain_settings(folder: Path, batch_size: int):
 
 
 def trainer_for(objective: Callable, model, examples: list, collate: Callable, settings, lr: float):
-    """The kit's answer where the learner puts an objective into `transformers.Trainer`."""
+    """A `transformers.Trainer` with an objective and AdamW, made by the kit."""
     from transformers import Trainer
 
     return Trainer(

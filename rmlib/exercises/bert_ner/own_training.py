@@ -1,20 +1,18 @@
 """The exercises on training with one's own batches: collator, training loop, early stopping."""
 
 from collections.abc import Callable
+from numbers import Number
 from random import Random
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 
-from rmlib.exercises.framework.exercise import Exercise, Misconception
+from rmlib.exercises.framework.exercise import Exercise, Misconception, NotYet
+from rmlib.exercises.framework.own_pieces import mine
 from rmlib.loss.objective import Loss, RewardObjective
 from rmlib.text.encoding import IGNORE
 
-from .alignment import align, align_slowly, pad_batch, pad_slowly, some_tokens
-
-# As `rmlib.classroom.mine`, so that the solution reads as in the lesson.
-mine = SimpleNamespace(align=align, pad_batch=pad_batch)
+from .alignment import align_slowly, pad_slowly, some_tokens
 
 # --- A data collator ------------------------------------------------------------------------------
 
@@ -69,6 +67,30 @@ def _case_padded_with_pad_id(examples, batch, pad_id):
     return batch["token_type_ids"].where(batch["attention_mask"] == 1, pad_id)
 
 
+def _keys(**names: str):
+    """The right batch with other names of keys."""
+
+    def wrong(examples, pad_id):
+        batch = collate_slowly(examples, pad_id)
+        return {names.get(key, key): value for key, value in batch.items()}
+
+    return wrong
+
+
+def _ids_padded_with_0(examples, batch, pad_id):
+    return batch["input_ids"].where(batch["attention_mask"] == 1, 0)
+
+
+def _all_0(examples, batch, pad_id):
+    return torch.zeros_like(batch["labels"])
+
+
+def _labels_padded_with(value: Callable):
+    return lambda examples, batch, pad_id: batch["labels"].where(
+        batch["attention_mask"] == 1, value(pad_id)
+    )
+
+
 def collate(examples, pad_id=0):
     labels = [mine.align(one["word_ids"], one["labels"]) for one in examples]
     ids, mask, y = mine.pad_batch([one["input_ids"] for one in examples], labels, pad_id)
@@ -115,6 +137,61 @@ COLLATE = Exercise(
             "There are no labels: the loss needs them, under the key labels.",
             _batch_but("labels"),
         ),
+        Misconception(
+            "key-mask",
+            "The batch is right but for a name: the model knows `mask` as `attention_mask`.",
+            _keys(attention_mask="mask"),
+        ),
+        Misconception(
+            "key-case",
+            "The batch is right but for a name: the model knows `case` as `token_type_ids`.",
+            _keys(token_type_ids="case"),
+        ),
+        Misconception(
+            "key-mask-and-case",
+            "The batch is right but for two names: the model knows `mask` as `attention_mask` and "
+            "`case` as `token_type_ids`.",
+            _keys(attention_mask="mask", token_type_ids="case"),
+        ),
+        Misconception(
+            "key-ids",
+            "The batch is right but for a name: the model knows `ids` as `input_ids`.",
+            _keys(input_ids="ids"),
+        ),
+        Misconception(
+            "tuple-for-dict",
+            "The four tensors are right, but return a dict with their names: the model takes them "
+            "by name.",
+            lambda examples, pad_id: tuple(collate_slowly(examples, pad_id).values()),
+        ),
+        Misconception(
+            "three-for-dict",
+            "These are the three tensors of `mine.pad_batch`. Return a dict of four, with "
+            "token_type_ids as well: the model takes them by name.",
+            lambda examples, pad_id: tuple(collate_slowly(examples, pad_id).values())[:3],
+        ),
+        Misconception(
+            "ids-padded-with-0",
+            "input_ids are padded with 0. Hand pad_id over to `mine.pad_batch`.",
+            _batch_but("input_ids", _ids_padded_with_0),
+        ),
+        Misconception(
+            "labels-all-0",
+            "All labels are 0, the tag O. Which row does `mine.pad_batch` get as labels?",
+            _batch_but("labels", _all_0),
+        ),
+        Misconception(
+            "labels-padded-with-0",
+            "labels: padding has the label 0, the tag O. `mine.pad_batch` pads labels with the "
+            "label that is ignored; take its third result.",
+            _batch_but("labels", _labels_padded_with(lambda pad_id: 0)),
+        ),
+        Misconception(
+            "labels-padded-with-pad-id",
+            "labels: padding has the label pad_id. `mine.pad_batch` pads labels with the label "
+            "that is ignored; take its third result.",
+            _batch_but("labels", _labels_padded_with(lambda pad_id: pad_id)),
+        ),
     ),
     hints=(
         "Three steps: align the labels of each sentence; pad ids and labels with `mine.pad_batch`; "
@@ -131,7 +208,8 @@ COLLATE = Exercise(
 
 class Toy(nn.Module):
     """A tagger of one table, which trains in no time; like dropout, some features are absent while
-    it trains. Two of them count as equal, so that training one may change it.
+    it trains. It takes what a BERT takes, labels included, and its output is a BERT's. Two of them
+    count as equal, so that training one may change it.
     """
 
     def __init__(self, seed: int):
@@ -141,11 +219,28 @@ class Toy(nn.Module):
         self.head = nn.Parameter(torch.randn(6, 4, generator=random, dtype=torch.float64))
         self.eval()  # as `from_pretrained` returns a model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
-        hidden = self.table[input_ids] * attention_mask[..., None]
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **others,
+    ):
+        from transformers.modeling_outputs import TokenClassifierOutput  # slow to import
+
+        hidden = self.table[input_ids]
+        if attention_mask is not None:
+            hidden = hidden * attention_mask[..., None]
         if self.training:
             hidden = hidden * torch.tensor([2.0, 2, 2, 0, 0, 0], dtype=hidden.dtype)
-        return SimpleNamespace(logits=hidden @ self.head)
+        logits = hidden @ self.head
+        loss = None
+        if labels is not None:
+            loss = nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
+        return TokenClassifierOutput(loss=loss, logits=logits)
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Toy)
@@ -194,9 +289,18 @@ def train_slowly(model, batches, objective, lr):
 
 
 def _training(
-    make=torch.optim.AdamW, evaluating=False, zero=True, steps=True, term="total", anew=False
+    make=torch.optim.AdamW,
+    evaluating=False,
+    zero=True,
+    steps=True,
+    term="total",
+    anew=False,
+    returned="",
 ):
-    """A loop with a mistake in it."""
+    """A loop with a mistake in it.
+
+    It trains on `term` and returns `returned`, if that is empty the same.
+    """
 
     def wrong(model, batches, objective, lr):
         model.train(not evaluating)
@@ -206,15 +310,28 @@ def _training(
             if anew:
                 optimizer = make(model.parameters(), lr=lr)
             loss = _loss_on(model, batch, objective, term)
+            with torch.no_grad():
+                shown = _loss_on(model, batch, objective, returned) if returned else loss
             if zero:
                 optimizer.zero_grad()
             loss.backward()
             if steps:
                 optimizer.step()
-            losses.append(float(loss.detach()))
+            losses.append(float(shown.detach()))
         return losses
 
     return wrong
+
+
+def _judge_floats(train, spec):
+    """The losses are floats, not tensors."""
+    for loss in train(*some_training(0)):
+        if not isinstance(loss, Number):
+            raise NotYet(
+                "tensors-for-floats",
+                "the losses are right, but they are tensors; a tensor can keep the memory of its "
+                "whole step. Keep `loss.item()`, a float.",
+            )
 
 
 def _mean_of_losses(model, batches, objective, lr):
@@ -279,9 +396,22 @@ TRAIN = Exercise(
         ),
         Misconception(
             "prediction-loss-alone",
-            "This trains on `.prediction`, the cross-entropy, as the article's code does. The "
-            "whole loss is `.total`.",
+            "This trains on the cross-entropy alone, `.prediction` or the model's own `.loss`, as "
+            "the article's code does (E10). The whole loss is `objective(logits, labels).total`.",
             _training(term="prediction"),
+        ),
+        Misconception(
+            "backward-from-prediction",
+            "You return `.total`, but the gradient is that of the cross-entropy alone "
+            "(`.prediction`, or the model's own `.loss`), as in the article's code (E10): α and "
+            "the reward change nothing. Call `backward()` on the total.",
+            _training(term="prediction", returned="total"),
+        ),
+        Misconception(
+            "returns-prediction",
+            "The training is right, on `.total`, but the list holds `.prediction`. Return the "
+            "losses L.",
+            _training(returned="prediction"),
         ),
         Misconception(
             "reward-loss-alone",
@@ -294,10 +424,13 @@ TRAIN = Exercise(
             _mean_of_losses,
         ),
     ),
+    more=_judge_floats,
     hints=(
         "In front of the loop: an optimizer over `model.parameters()`, `model.train()`, an empty "
         "list. For each batch: logits, loss, gradient, step.",
-        "`inputs` is the batch without its labels, `model(**inputs).logits` are the logits, "
+        "`inputs` is the batch without its labels: `{k: v for k, v in batch.items() if k != "
+        '"labels"}`, made anew because the batch is used again. `model(**inputs).logits` are the '
+        "logits, "
         '`objective(logits, batch["labels"]).total` is the loss. Then `optimizer.zero_grad()`, '
         "`loss.backward()`, `optimizer.step()`; keep `loss.item()`.",
     ),
@@ -353,6 +486,18 @@ def _compared_with_the_last(scores, patience):
     return epoch, best_epoch
 
 
+def _counter_never_reset(scores, patience):
+    best, best_epoch, waited = scores[0], 1, 0
+    for epoch, score in enumerate(scores[1:], 2):
+        if score > best:
+            best, best_epoch = score, epoch
+        else:
+            waited += 1
+        if waited >= patience:
+            return epoch, best_epoch
+    return len(scores), best_epoch
+
+
 def _best_of_all(scores, patience):
     epoch, _ = early_stopping_slowly(scores, patience)
     return epoch, scores.index(max(scores)) + 1
@@ -397,6 +542,12 @@ EARLY_STOPPING = Exercise(
             "You compare each score with the one before. Compare it with the best so far: a score "
             "may rise again and still be below it.",
             _compared_with_the_last,
+        ),
+        Misconception(
+            "counter-never-reset",
+            "You count all epochs without a better score. It takes `patience` of them in a row: "
+            "set the counter back to 0 when a better score comes.",
+            _counter_never_reset,
         ),
         Misconception(
             "sees-the-future",

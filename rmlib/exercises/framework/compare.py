@@ -49,6 +49,8 @@ def explain(result, expected, tolerance: float = 1e-6) -> Difference:
         return Difference("returns-none", "it returns None: is `return` missing?")
     if isinstance(expected, tuple):
         return _explain_tuple(result, expected, tolerance)
+    if isinstance(expected, dict):
+        return _explain_dict(result, expected, tolerance)
     if torch.is_tensor(expected) and not torch.is_tensor(result):
         return Difference("wrong-type", f"it returns {_kind(result)}; expected a tensor")
     a, b = _array(result), _array(expected)
@@ -77,6 +79,21 @@ def _explain_tuple(result, expected: tuple, tolerance: float) -> Difference:
     index = next(i for i in range(count) if not same(result[i], expected[i], tolerance))
     inner = explain(result[index], expected[index], tolerance)
     return Difference(inner.id, f"result {index + 1} of {count}: {inner.message}")
+
+
+def _explain_dict(result, expected: dict, tolerance: float) -> Difference:
+    """Why a function that should return a dict returns a wrong one: the first key that is wrong."""
+    if not isinstance(result, dict):
+        keys = ", ".join(map(str, expected))
+        message = f"it returns {_kind(result)}; expected a dict with the keys {keys}"
+        return Difference("wrong-type", message)
+    wrong = {"missing": expected.keys() - result.keys(), "unknown": result.keys() - expected.keys()}
+    if any(wrong.values()):
+        keys = [f"{how} {', '.join(sorted(map(str, k)))}" for how, k in wrong.items() if k]
+        return Difference("wrong-keys", f"keys: {'; '.join(keys)}")
+    key = next(k for k in expected if not same(result[k], expected[k], tolerance))
+    inner = explain(result[key], expected[key], tolerance)
+    return Difference(inner.id, f"{key}: {inner.message}")
 
 
 def _explain_numbers(a: np.ndarray, b: np.ndarray, tolerance: float) -> Difference:
