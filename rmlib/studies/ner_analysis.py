@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rmlib.errors import RmlibValueError
-from rmlib.text.ner_errors import ERROR_TYPES
+from rmlib.studies.ner_errors import ERROR_TYPES
 
 from .bootstrap import (
     COMPARISON,

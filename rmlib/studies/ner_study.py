@@ -21,10 +21,10 @@ import torch
 from rmlib.determinism import one_thread
 from rmlib.errors import RmlibError
 from rmlib.models.encoder import new_tagger
+from rmlib.studies.ner_errors import ERROR_TYPES, compare
 from rmlib.text.conll import entities
 from rmlib.text.corpora import Corpus, load
 from rmlib.text.metrics import entity_scores, reliability
-from rmlib.text.ner_errors import ERROR_TYPES, compare
 from rmlib.text.viterbi import decode
 from rmlib.training.config import Config
 from rmlib.training.loop import Training

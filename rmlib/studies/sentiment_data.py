@@ -21,8 +21,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from rmlib.errors import RmlibValueError, nearest
 from rmlib.models.encoder import new_tagger
 from rmlib.models.hidden_states import hidden_states
+from rmlib.studies.tweets import load_tweets
 from rmlib.text.conll import Sentence
-from rmlib.text.tweets import load_tweets
 from rmlib.text.word_split import split_words
 
 NEGATIVE = -0.05  # the highest mean rating of a negative tweet
@@ -98,9 +98,7 @@ def tweet_features() -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     words = [tuple(split_words(tweet.text)) for tweet in data]
     encoded = tagger.encode([Sentence(w, ("O",) * len(w)) for w in words])
     x, _ = hidden_states(tagger, encoded, layer=tagger.model.config.num_hidden_layers)
-    word_counts = torch.tensor(
-        [sum(label >= 0 for label in example.labels) for example in encoded.examples]
-    )
+    word_counts = torch.tensor([len(w) for w in words])
     tweet_of_word = torch.repeat_interleave(torch.arange(len(data)), word_counts)
     sums = torch.zeros(len(data), x.shape[1]).index_add_(0, tweet_of_word, x)
     means = sums / word_counts.clamp_min(1)[:, None]

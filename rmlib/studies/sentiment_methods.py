@@ -19,7 +19,6 @@ from torch.func import vmap
 
 from rmlib.determinism import one_thread, seeded
 from rmlib.loss.rewards import REWARDS, Reward, find
-from rmlib.models.linear_head import is_expensive
 from rmlib.text.metrics import reliability
 
 from .bootstrap import MEASURES, counts
@@ -226,7 +225,7 @@ def losses(z: Tensor, y: Tensor, settings) -> Tensor:
         values = vmap(
             partial(_reward_value, reward, y),
             randomness="different",
-            chunk_size=1 if is_expensive(reward) else None,
+            chunk_size=1 if reward.is_expensive else None,
         )(two_logits[heads])
         reward_loss = reward_loss.index_put((heads,), 1 - values)
     alone = torch.isinf(alphas)  # the reward loss alone

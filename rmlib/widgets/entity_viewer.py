@@ -7,7 +7,7 @@ import ipywidgets
 
 from rmlib.errors import RmlibValueError
 from rmlib.plots.figures import Picture
-from rmlib.text.ner_errors import Mark, compare
+from rmlib.studies.ner_errors import Mark, compare
 
 # Dark text on a light background in either theme. The type is always written out, so that no
 # information is in the colour alone.

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.linear_head import is_expensive
 from rmlib.plots.figures import COLOURS, new_figure
 from rmlib.studies.bootstrap import MEASURES, counts
 from rmlib.studies.sentiment_data import Condition, Split, make_split
@@ -62,7 +61,7 @@ class NoiseExplorer(Explorer):
         names = [
             name
             for name, reward_type in REWARDS.items()
-            if "binary" in reward_type.levels and not is_expensive(reward_type)
+            if "binary" in reward_type.levels and not reward_type.is_expensive
         ]
         super().__init__(
             flip=slider("wrong labels", FLIPS),

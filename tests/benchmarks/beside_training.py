@@ -27,7 +27,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 from tqdm.auto import tqdm
 
-from rmlib.models.linear_head import Head
+from rmlib.widgets.instant_head.linear_head import Head
 from rmlib.widgets.instant_head.numbers import newswire_features
 from tests.benchmarks import instant_head, live_latency
 from tests.benchmarks.explorer_latency import opened

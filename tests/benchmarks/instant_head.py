@@ -21,9 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from tqdm.auto import tqdm
 
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.frozen_features import judge
-from rmlib.models.linear_head import Head
 from rmlib.widgets.framework.explorer import ALPHAS
+from rmlib.widgets.instant_head.frozen_features import judge
+from rmlib.widgets.instant_head.linear_head import Head
 from rmlib.widgets.instant_head.numbers import newswire_features
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "instant_head.csv"

@@ -42,8 +42,8 @@ STRETCH, TURNS = 20, 5  # steps; stretches that are watched, each between two th
 LAB = """import json, threading, time
 from pathlib import Path
 from rmlib import Config, Training, new_tagger, newswire
-from rmlib.training.dev_monitor import DevMonitor
-from rmlib.training.live import Live
+from rmlib.widgets.live.dev_monitor import DevMonitor
+from rmlib.widgets.live.live import Live
 from rmlib.widgets import LiveTraining
 
 corpus = newswire()

@@ -23,8 +23,8 @@ from tests.browser.driver import FLAGS, chromium, running_lab
 OUT = Path(__file__).resolve().parents[2] / "data" / "results" / "live_lab.png"
 MOVES, LAST = ((40, 5), (80, 5)), 120  # (after so many steps, keys to the right); steps
 LAB = """from rmlib import Config, Training, new_tagger, newswire
-from rmlib.training.dev_monitor import DevMonitor
-from rmlib.training.live import Live
+from rmlib.widgets.live.dev_monitor import DevMonitor
+from rmlib.widgets.live.live import Live
 from rmlib.widgets import LiveTraining
 
 corpus = newswire()

@@ -22,8 +22,8 @@ from rmlib.models.encoder import new_tagger
 from rmlib.text import corpora
 from rmlib.text.conll import Sentence
 from rmlib.training.config import Config
-from rmlib.training.dev_monitor import DevMonitor
-from rmlib.training.live import Live, reopen
+from rmlib.widgets.live.dev_monitor import DevMonitor
+from rmlib.widgets.live.live import Live, reopen
 from rmlib.training.loop import Training
 from rmlib.widgets import LiveTraining
 

@@ -29,7 +29,7 @@ import ipykernel, ipywidgets
 from rmlib.models.encoder import new_tagger
 from rmlib.text import corpora
 from rmlib.training.config import Config
-from rmlib.training.live import Live
+from rmlib.widgets.live.live import Live
 from rmlib.training.loop import Training
 from rmlib.widgets import LiveTraining, LossExplorer
 

@@ -12,8 +12,8 @@ from rmlib.studies.sentiment_data import (
     noisy,
     tweet_features,
 )
+from rmlib.studies.tweets import load_tweets
 from rmlib.text.downloads import AssetError
-from rmlib.text.tweets import load_tweets
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -124,3 +124,94 @@ def test_the_studies_have_runs_all_different():
         runs = find_study(name, 2).runs
         assert len({tuple(run.values()) for run in runs}) == len(runs)
         assert {run["seed"] for run in runs} == {0, 1}
+
+
+# --- A table that another program has saved -------------------------------------------------------
+
+
+def semicolons(text):
+    """As a spreadsheet with decimal commas saves it, its first line cut into cells."""
+    head, *rows = text.replace('"a,', '"a\x00').splitlines()
+    rows = [row.replace(",", ";").replace(".", ",").replace("\x00", ",") for row in rows]
+    return "\ufeff" + "\r\n".join([f"{head};;", *rows]) + "\r\n"
+
+
+RESAVED = {
+    "a byte-order mark": lambda text: "\ufeff" + text,
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "old Mac": lambda text: text.replace("\n", "\r"),
+    "semicolons and decimal commas": semicolons,
+    "sorted": lambda text: "".join(
+        [*text.splitlines(True)[:2], *sorted(text.splitlines(True)[2:], reverse=True)]
+    ),
+    "empty rows": lambda text: text.replace("\n", "\n\n") + ",,,\n,,,\n",
+    "empty columns": lambda text: text.replace("\n", ",,\n"),
+    "no first line": lambda text: text.split("\n", 1)[1],
+    "other zeros": lambda text: text.replace("\n1,0.1,", "\n1,1.00E-01,"),
+    "the first line quoted": lambda text: '"' + text.replace("\n", '",,,\n', 1),
+    "no end of the last line": lambda text: text[:-1],
+}
+
+
+@pytest.mark.parametrize("how", RESAVED)
+@pytest.mark.parametrize("done", [5, 9])
+def test_a_table_saved_by_another_program_goes_on(tmp_path, how, done):
+    path, runs = tmp_path / "t.csv", []
+
+    def one(seed, alpha):
+        runs.append((seed, alpha))
+        return one_run(seed, alpha)
+
+    whole = fill(SMALL, tmp_path / "whole.csv", progress=False)
+    fill(Study("small", "rmlib study small", RUNS[:done], one_run), path, progress=False)
+    path.write_bytes(RESAVED[how](path.read_text(encoding="utf8")).encode())
+    table = fill(Study("small", "rmlib study small", RUNS, one), path, progress=False)
+    assert table.equals(whole) and len(runs) == 9 - done + (how == "no end of the last line")
+    assert b"\r" not in path.read_bytes() and not path.read_bytes().startswith(b"\xef")
+    assert read(path).sort_values(["seed", "alpha"]).reset_index(drop=True).equals(whole)
+    if how != "no first line":
+        assert origin(path) == origin(tmp_path / "whole.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text + text.splitlines()[2] + "\n", "twice; expected it once"),
+        (lambda text: text.replace("seed,", "Seed,"), "not of this study"),
+        (lambda text: text.replace("\n0,0,", "\n0,"), "line 3: 3 cells; expected 4"),
+        (lambda text: text.replace("\n1,0,", "\n1,,"), "not of this study"),
+        (lambda text: text.replace("a,1", "caf\xe9"), "not UTF-8 text"),
+        (lambda text: text.replace("\n0,0,", "\nzero,0,"), "not of this study"),
+    ],
+)
+def test_a_table_that_cannot_be_taken_is_one_sentence_and_left_alone(tmp_path, change, told):
+    path = tmp_path / "t.csv"
+    fill(SMALL, path, progress=False)
+    path.write_bytes(change(path.read_text(encoding="utf8")).encode("latin-1"))
+    before = path.read_bytes()
+    with pytest.raises(RmlibError, match=told):
+        fill(SMALL, path, progress=False)
+    assert path.read_bytes() == before and sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", ["1.02030E+57", "102", "12", "1,02E+57", "00ab "])
+def test_digits_that_a_spreadsheet_took_for_a_number(tmp_path, value):
+    path = tmp_path / "t.csv"
+    path.write_text(f'# c\nseed,gold\n0,0102aa00\n1,"{value}"\n')
+    with pytest.raises(RmlibError, match="column gold: .* took the digits for a number"):
+        read(path)
+    path.write_text("# c\nseed,gold\n0,0102aa00\n1,00000000\n")
+    assert read(path)["gold"].tolist() == ["0102aa00", "00000000"]
+
+
+def test_a_table_that_another_process_fills_is_refused(tmp_path):
+    from rmlib.training.locks import held
+
+    path = tmp_path / "t.csv"
+    with (
+        held(tmp_path, "t.csv"),
+        pytest.raises(RmlibError, match="process .* is at work here"),
+    ):
+        fill(SMALL, path, progress=False)
+    fill(SMALL, tmp_path / "other.csv", progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["other.csv"]

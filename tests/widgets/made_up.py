@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rmlib.models.frozen_features import Features
 from rmlib.text.conll import Sentence
+from rmlib.widgets.instant_head.frozen_features import Features
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 GRID = [("ce", 0.0), ("ce, half lr", 0.0)] + [

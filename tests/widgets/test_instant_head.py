@@ -10,11 +10,11 @@ from matplotlib.text import Text
 
 from rmlib.errors import RmlibValueError
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.frozen_features import judge
-from rmlib.models.linear_head import Head
 from rmlib.widgets import InstantHead
 from rmlib.widgets.entity_viewer import in_words
 from rmlib.widgets.framework.explorer import ALPHAS
+from rmlib.widgets.instant_head.frozen_features import judge
+from rmlib.widgets.instant_head.linear_head import Head
 from tests.widgets.made_up import made_up_features
 
 

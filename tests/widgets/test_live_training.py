@@ -15,13 +15,13 @@ from rmlib.loss.rewards import REWARDS
 from rmlib.models.encoder import new_tagger
 from rmlib.text.conll import Sentence
 from rmlib.training.config import Config
-from rmlib.training.dev_monitor import DevMonitor
-from rmlib.training.live import Live
 from rmlib.training.loop import Training
-from rmlib.training.sessions import read_moves, replay
 from rmlib.widgets import LiveTraining
 from rmlib.widgets.live import figure, widget
-from tests.training.test_live import until
+from rmlib.widgets.live.dev_monitor import DevMonitor
+from rmlib.widgets.live.live import Live
+from rmlib.widgets.live.sessions import read_moves, replay
+from tests.widgets.test_live import until
 
 NASTY = Sentence(("<script>alert(1)</script>", "&", "Rose"), ("O", "O", "B-PER"))
 

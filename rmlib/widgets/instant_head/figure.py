@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.frozen_features import Evaluation
-from rmlib.models.linear_head import STEPS, Fit, is_expensive
 from rmlib.plots.figures import COLOURS, LINES, new_figure
 from rmlib.widgets.framework.explorer import ALPHAS, alpha_name, stop_name
 
+from .frozen_features import Evaluation
+from .linear_head import STEPS, Fit
 from .numbers import SCORES
 
 NAMES = {"f1": "F1", "precision": "precision", "recall": "recall"}
@@ -168,7 +168,7 @@ class InstantPicture:
 def title(fit: Fit) -> str:
     """The controls of a head, its loss, and how its training ended."""
     terms = f"L_p {fit.loss.prediction:.3f}, L_r {fit.loss.reward:.3f}"
-    if fit.alpha and is_expensive(REWARDS[fit.reward]):
+    if fit.alpha and REWARDS[fit.reward].is_expensive:
         end = f"{terms} on a batch, after {STEPS} steps on batches"
     else:
         converged = "converged" if fit.converged else "not converged"

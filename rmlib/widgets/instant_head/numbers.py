@@ -5,12 +5,13 @@ from functools import lru_cache
 import pandas as pd
 import torch
 
-from rmlib.models.frozen_features import MAX_WORDS, Evaluation, Features, extract_features, judge
-from rmlib.models.linear_head import Head
 from rmlib.models.pretrained_head import bundled_tagger
 from rmlib.text.conll import entities
 from rmlib.text.corpora import newswire
 from rmlib.widgets.framework.explorer import ALPHAS
+
+from .frozen_features import MAX_WORDS, Evaluation, Features, extract_features, judge
+from .linear_head import Head
 
 SCORES = ("f1", "precision", "recall")
 SHOWN = 3  # sentences

@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.frozen_features import Features, judge
-from rmlib.models.linear_head import Fit, Head
 from rmlib.widgets.entity_viewer import in_words, render
 from rmlib.widgets.framework.explorer import Explorer, alpha_slider, control, menu
 
 from .figure import InstantPicture, alt_text
+from .frozen_features import Features, judge
+from .linear_head import Fit, Head
 from .numbers import evaluate, newswire_features, sentences_to_show, sweep_table
 
 

@@ -14,9 +14,6 @@ from matplotlib.figure import Figure
 from rmlib.loss.rewards import REWARDS
 from rmlib.models.encoder import Tagger
 from rmlib.plots.figures import Picture
-from rmlib.training.dev_monitor import DevMonitor
-from rmlib.training.live import Live
-from rmlib.training.sessions import write_history, write_moves
 from rmlib.widgets.entity_viewer import render
 from rmlib.widgets.framework.explorer import (
     Explorer,
@@ -26,7 +23,10 @@ from rmlib.widgets.framework.explorer import (
     slider,
 )
 
+from .dev_monitor import DevMonitor
 from .figure import LivePicture, alt_text, short_number
+from .live import Live
+from .sessions import write_history, write_moves
 
 FACTORS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SPEEDS = (0.5, 1.0, 2.0, 5.0, math.inf)

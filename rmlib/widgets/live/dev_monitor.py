@@ -5,8 +5,7 @@ import torch
 from rmlib.models.encoder import Tagger
 from rmlib.text.conll import Sentence, entities
 from rmlib.text.metrics import entity_scores
-
-from .setup import pick_precision
+from rmlib.training.setup import pick_precision
 
 SHOWN = 3
 

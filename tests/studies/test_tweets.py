@@ -2,7 +2,8 @@
 
 import pytest
 
-from rmlib.text import downloads, tweets
+from rmlib.studies import tweets
+from rmlib.text import downloads
 from rmlib.text.conll import CorpusError
 
 

@@ -7,7 +7,7 @@ from seqeval.scheme import IOB2
 
 from rmlib.models.encoder import new_tagger
 from rmlib.text.conll import Sentence
-from rmlib.training.dev_monitor import DevMonitor, several_types
+from rmlib.widgets.live.dev_monitor import DevMonitor, several_types
 
 
 @pytest.fixture
@@ -16,7 +16,9 @@ def tagger(tiny, small):
 
 
 def test_scores_and_tags(tagger, small, monkeypatch):
-    monkeypatch.setattr("rmlib.training.dev_monitor.pick_precision", lambda wish, device: "fp32")
+    monkeypatch.setattr(
+        "rmlib.widgets.live.dev_monitor.pick_precision", lambda wish, device: "fp32"
+    )
     monitor = DevMonitor(tagger, small.dev)
     assert monitor.tags is None and len(monitor.shown) == 3
     scores = monitor()

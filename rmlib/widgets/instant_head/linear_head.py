@@ -160,7 +160,7 @@ class Head:
         began = perf_counter()
         reward = find(reward)
         with one_thread():
-            if is_expensive(reward):
+            if reward.is_expensive:
                 return [self._fit_expensive(a, reward, start, evaluations) for a in alphas]
             objectives = [self._objective(a, reward) for a in alphas]
             return self._minimise(objectives, start, evaluations, began)
@@ -312,8 +312,3 @@ class Head:
 def _scale(alpha: float) -> float:
     """The size of L's Hessian, as a multiple of that of L_p."""
     return 1.0 if alpha == math.inf else 1 + alpha
-
-
-def is_expensive(reward: Reward) -> bool:
-    """Whether a reward is too slow on 20,000 items: sampled, or over pairs of items."""
-    return reward.sampled or reward.name.split("(")[0] == "smooth_ap"

@@ -16,9 +16,9 @@ from hypothesis.strategies import floats, integers, sampled_from
 from rmlib.errors import RmlibValueError
 from rmlib.models.encoder import new_tagger
 from rmlib.training.config import Config
-from rmlib.training.live import Live, reopen
 from rmlib.training.loop import Training
-from rmlib.training.sessions import replay
+from rmlib.widgets.live.live import Live, reopen
+from rmlib.widgets.live.sessions import replay
 
 PLAIN = {"epochs": 40, "max_tokens": 256, "precision": "fp32", "lr": 0.005}
 
@@ -212,7 +212,7 @@ import sys, time
 from rmlib.text import corpora
 from rmlib.training.config import Config
 from rmlib.models.encoder import new_tagger
-from rmlib.training.live import Live, reopen
+from rmlib.widgets.live.live import Live, reopen
 from rmlib.training.loop import Training
 corpus = corpora.load(sys.argv[1])
 tagger = new_tagger(corpus.tags, sys.argv[2])

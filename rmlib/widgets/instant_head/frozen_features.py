@@ -13,13 +13,11 @@ from torch import Tensor
 
 from rmlib.determinism import one_thread
 from rmlib.errors import RmlibValueError
+from rmlib.models.encoder import Tagger
+from rmlib.models.hidden_states import hidden_states
 from rmlib.text.conll import Sentence
-from rmlib.text.encoding import IGNORE
 from rmlib.text.metrics import Reliability, entity_scores, reliability
 from rmlib.text.viterbi import decode
-
-from .encoder import Tagger
-from .hidden_states import hidden_states
 
 MAX_WORDS = 20_000  # to train on: with more, a head no longer follows a slider
 
@@ -32,7 +30,7 @@ class Features:
         x: (words, width) float32. Of the training words the mean is 0 and the mean square 1.
         y: (words,) int, the index of the word's tag in `labels`.
         lengths: words of each sentence, in order; they add up to len(x).
-        sentences: the same words with their tags, without what the encoder cut off.
+        sentences: the same words with their tags.
         labels: the tags, "O" first.
         left_out: words that were given and are not in x.
     """
@@ -110,9 +108,7 @@ def _words(tagger: Tagger, sentences: list[Sentence], layer: int, progress: bool
     """Hidden states, then y, lengths and sentences as in `Features`."""
     encoded = tagger.encode(sentences)
     x, y = hidden_states(tagger, encoded, layer, progress)
-    lengths = [sum(label != IGNORE for label in example.labels) for example in encoded.examples]
-    kept = [Sentence(s.words[:n], s.tags[:n]) for s, n in zip(sentences, lengths, strict=True)]
-    return x, (y, lengths, kept)
+    return x, (y, [len(sentence.words) for sentence in sentences], sentences)
 
 
 def _word_count(sentences: list[Sentence]) -> int:

@@ -14,7 +14,7 @@ from rmlib.errors import RmlibValueError
 from rmlib.models.encoder import new_tagger
 from rmlib.training.config import Config
 from rmlib.training.loop import Training
-from rmlib.training.sessions import Session, read_moves, replay, write_history, write_moves
+from rmlib.widgets.live.sessions import Session, read_moves, replay, write_history, write_moves
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize, rosen, rosen_der
 
-from rmlib.models.lbfgs import LBFGS
+from rmlib.widgets.instant_head.lbfgs import LBFGS
 
 
 def run(optimizer, function, most=2000):

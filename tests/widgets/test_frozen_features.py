@@ -10,11 +10,16 @@ from sklearn.decomposition import PCA
 from rmlib.errors import RmlibValueError
 from rmlib.models import hidden_states as cached
 from rmlib.models.encoder import new_tagger
-from rmlib.models.frozen_features import Features, extract_features, judge, sample_sentences
 from rmlib.models.hidden_states import hidden_states
 from rmlib.text.conll import Sentence
 from rmlib.text.metrics import entity_scores
 from rmlib.text.viterbi import decode
+from rmlib.widgets.instant_head.frozen_features import (
+    Features,
+    extract_features,
+    judge,
+    sample_sentences,
+)
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -63,13 +68,12 @@ def test_at_most_max_words_in_whole_sentences(tagger, small):
     assert sample_sentences(small.train, words) == small.train
 
 
-def test_what_the_encoder_cuts_off_is_counted(tagger):
+def test_a_text_longer_than_the_encoder_reads_is_read_whole(tagger):
     long = Sentence(("word",) * 600, ("O",) * 600)
     short = Sentence(("Rose", "met", "Kim"), ("B-PER", "O", "B-PER"))
     train, _ = extract_features(tagger, [long, short], [short], width=4, progress=False)
-    kept = tagger.max_length - 2
-    assert train.lengths == [kept, 3] and train.left_out == 600 - kept
-    assert [len(s.words) for s in train.sentences] == [kept, 3]
+    assert train.lengths == [600, 3] and len(train.x) == len(train.y) == 603
+    assert train.left_out == 0 and train.sentences == [long, short]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from . import downloads
-from .conll import CorpusError, read_text, short
+from rmlib.text import downloads
+from rmlib.text.plain_text import CorpusError, read_text, short
 
 
 class Tweet(NamedTuple):

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from rmlib.errors import RmlibValueError
 from rmlib.loss.objective import RewardObjective
 from rmlib.loss.rewards import REWARDS
-from rmlib.models.linear_head import Head, is_expensive
+from rmlib.widgets.instant_head.linear_head import Head
 
 LENGTHS = [7] * 60
 
@@ -77,7 +77,7 @@ def test_on_the_newswire_too(minilm):
     assert fit.loss.total == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if not is_expensive(one)])
+@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if not one.is_expensive])
 @pytest.mark.parametrize("alpha", [0, 1, 100, math.inf])
 def test_the_loss_falls_to_a_point_without_gradient(head, reward, alpha):
     fit = head.fit(alpha, reward, evaluations=400)
@@ -96,7 +96,7 @@ def test_the_loss_falls_to_a_point_without_gradient(head, reward, alpha):
     assert torch.equal(head.weights, fit.weights)
 
 
-@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if is_expensive(one)])
+@pytest.mark.parametrize("reward", [name for name, one in REWARDS.items() if one.is_expensive])
 @pytest.mark.parametrize("alpha", [0, 1, 100, math.inf])
 def test_expensive_rewards_rise_and_the_same_moves_give_the_same_head(items, reward, alpha):
     heads = [Head(*items, 5, LENGTHS, weight_decay=0.01) for _ in range(2)]

@@ -21,8 +21,8 @@ from time import perf_counter
 
 from rmlib.determinism import adopt_thread_count
 from rmlib.errors import RmlibValueError
+from rmlib.training.loop import Training
 
-from .loop import Training
 from .sessions import Session
 
 

@@ -13,9 +13,8 @@ from rmlib.errors import RmlibValueError
 from rmlib.loss.objective import check_alpha
 from rmlib.loss.rewards import find
 from rmlib.models.encoder import freeze
-
-from .config import Config
-from .loop import Training
+from rmlib.training.config import Config
+from rmlib.training.loop import Training
 
 
 class Session:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .conll import entities
+from rmlib.text.conll import entities
 
 ERROR_TYPES = ("type", "boundary", "spurious", "missing")
 
