@@ -1,6 +1,7 @@
 """L = L_p + alpha * L_r: the prediction loss plus alpha times a loss made from the reward."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from .rewards import Reward, find
 from .sampled_metrics import PADDING
+
+IGNORED_BY_TRAINER = -100  # transformers.Trainer counts the other items
 
 
 class Loss(NamedTuple):
@@ -55,25 +58,33 @@ class RewardObjective(nn.Module):
     Args:
         alpha: weight of the reward loss, 0 or more. `math.inf` means the reward alone: L = L_r.
         reward: a name in `REWARDS`, or a `Reward` of your own.
-        background: the class that is not positive (O in named-entity recognition).
+        background: the class that is not positive (O in named-entity recognition); by default the
+            one that is called "O" in `labels`, or else 0.
         ignore_index: items with this label are left out of every term.
+        labels: the names of the classes in their order, or `model.config.id2label`. `entity_f1`
+            needs them unless the classes are O, B-X, I-X, B-Y, I-Y …
 
     `alpha` and `reward` may be set between any two steps.
 
     Raises:
         ValueError: alpha below 0 or NaN, or an unknown reward; also when they are set later.
+            `labels` that are double or not numbered from 0.
     """
 
     def __init__(
         self,
         alpha: float = 1.0,
         reward: str | Reward = "soft_f1",
-        background: int = 0,
+        background: int | None = None,
         ignore_index: int = -100,
+        labels: list[str] | dict | None = None,
     ):
         super().__init__()
         self.alpha = alpha
         self.reward = reward
+        self.labels = class_names(labels)
+        if background is None:
+            background = self.labels.index("O") if "O" in self.labels else 0
         self.background = background
         self.ignore_index = ignore_index
 
@@ -93,15 +104,17 @@ class RewardObjective(nn.Module):
     def reward(self, value: str | Reward):
         self._reward = find(value)
 
-    def forward(self, logits, labels: Tensor, num_items_in_batch=None):
+    def forward(self, logits, labels, num_items_in_batch=None):
         """The loss of a batch.
 
         Args:
             logits: (items, classes), (sentences, tokens, classes), or one logit per item in the
                 shape of `labels` (or with a last dimension of 1): the binary form, where
-                p = sigmoid(logit). `transformers.Trainer` passes the model's whole output instead.
+                p = sigmoid(logit). `transformers.Trainer` passes the model's whole output instead:
+                something with `logits`, or a tuple that begins with them. A class with logit -inf
+                is masked.
             labels: int, in the shape of `logits` without the classes; `ignore_index` where there
-                is no label.
+                is no label. A tensor, an array or lists.
             num_items_in_batch: passed by `Trainer` only: the labelled items of all micro-batches
                 and processes together. The loss is multiplied by this batch's share of them, so
                 that `Trainer` may add up the losses of the parts.
@@ -111,12 +124,16 @@ class RewardObjective(nn.Module):
             expects. A batch without a labelled item has loss 0 in all three terms.
 
         Raises:
-            ValueError: shapes that do not fit, or a label that is not an integer from 0 to
-                classes - 1.
+            ValueError: no logits or no labels, shapes that do not fit, or a label that is not an
+                integer from 0 to classes - 1.
         """
         from_trainer = not isinstance(logits, Tensor)
-        if from_trainer:
-            logits = logits["logits"]
+        logits = logits_of(logits)
+        labels = as_labels(labels, logits.device)
+        if num_items_in_batch is not None and self.ignore_index != IGNORED_BY_TRAINER:
+            raise ValueError(
+                f"ignore_index is {self.ignore_index}; with Trainer expected {IGNORED_BY_TRAINER}"
+            )
         logits = as_classes(logits, labels)
         z, y = labelled_items(logits, labels, self.ignore_index)
         per_sentence = None
@@ -125,8 +142,9 @@ class RewardObjective(nn.Module):
         loss = self.terms(z, y, per_sentence)
         if not from_trainer:
             return loss
-        share = 1 if num_items_in_batch is None else len(y) / num_items_in_batch
-        return loss.total * share
+        if num_items_in_batch is None or not len(y):
+            return loss.total
+        return loss.total * (len(y) / num_items_in_batch)
 
     def terms(self, z: Tensor, y: Tensor, items_per_sentence: list[int] | None = None) -> Loss:
         """The loss of labelled items.
@@ -140,19 +158,98 @@ class RewardObjective(nn.Module):
                 metrics need; None means that all items are one sentence.
         """
         if len(y) == 0:
-            zero = z.sum()  # still part of the graph, so that backward() works
+            zero = z[:0].sum()  # still part of the graph, so that backward() works
             return Loss(zero, zero, zero)
         prediction = nn.functional.cross_entropy(z, y)
+        z, y, background = self._for_reward(z, y)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
             if self.reward.sentences:
                 padded = pad_sentences(z, y, items_per_sentence or [len(y)])
-                reward = 1 - self.reward.function(*padded, self.background)
+                reward = 1 - self.reward.function(*padded, background)
             else:
-                reward = 1 - self.reward.function(z, y, self.background)
+                reward = 1 - self.reward.function(z, y, background)
         return Loss(combine(self.alpha, prediction, reward), prediction, reward)
+
+    def _for_reward(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, int]:
+        """As the reward takes them: finite where a class is masked; in IOB2 order if need be."""
+        lowest = torch.finfo(z.dtype).min / 4  # a probability of 0 that can be subtracted
+        z = z.masked_fill(z == -math.inf, lowest)
+        if not self.reward.iob2:
+            return z, y, self.background
+        order = iob2_order(self.labels, z.shape[-1])
+        if order == list(range(z.shape[-1])):
+            return z, y, self.background
+        index = torch.tensor(order, device=z.device)
+        every = max(order) + 1 + max(order) % 2  # also an I-X that no class has
+        return z.new_full((len(z), every), lowest).index_copy(1, index, z), index[y], 0
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}, reward={self.reward.name!r}"
+
+
+def class_names(labels) -> list[str]:
+    """The names of the classes in order, of a list or an `id2label`; for None an empty list.
+
+    Raises:
+        ValueError: a name is double, or a class has none.
+    """
+    if isinstance(labels, Mapping):
+        by_number = {int(number): name for number, name in labels.items()}
+        labels = [by_number.get(number, "") for number in range(len(by_number))]
+    names = list(map(str, labels or []))
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError(f"labels are {names}; expected a name of its own for each class, from 0")
+    return names
+
+
+def iob2_order(labels: list[str], classes: int) -> list[int]:
+    """The place of each class in the order O, B-X, I-X, B-Y …; without names it is in that order.
+
+    Raises:
+        ValueError: the classes cannot be IOB2 tags.
+    """
+    tags = ["O"]
+    for kind in dict.fromkeys(name[2:] for name in labels if name[:2] == "B-"):
+        tags += [f"B-{kind}", f"I-{kind}"]
+    bad = [name for name in labels if name not in tags]
+    even = not labels and (classes < 3 or classes % 2 == 0)
+    if bad or even or len(labels or range(classes)) != classes:
+        names = f"named {', '.join(labels)}" if labels else "without names"
+        raise ValueError(f"entity_f1 has {classes} classes {names}; expected O, B-X, I-X, B-Y …")
+    return [tags.index(name) for name in labels] or list(range(classes))
+
+
+def logits_of(output) -> Tensor:
+    """The logits of a model's output: `output.logits`, or of a tuple the first that is no scalar.
+
+    Raises:
+        ValueError: there are none.
+    """
+    kind = f"a {type(output).__name__}"
+    if isinstance(output, Mapping):
+        kind += f" with {', '.join(map(repr, output))}"
+        output = output.get("logits")
+    output = getattr(output, "logits", output)
+    if isinstance(output, tuple | list):  # a loss may come before the logits
+        output = next((one for one in output if isinstance(one, Tensor) and one.ndim), None)
+    if not isinstance(output, Tensor):
+        raise ValueError(f"the model's output is {kind}; expected logits, as a tensor or in it")
+    return output
+
+
+def as_labels(labels, device=None) -> Tensor:
+    """Labels, an array or lists, as a tensor.
+
+    Raises:
+        ValueError: there are none, or they are no array of numbers.
+    """
+    try:
+        if labels is None:
+            raise ValueError("has the batch a column 'labels'?")
+        return torch.as_tensor(labels, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(labels).__name__
+        raise ValueError(f"labels are {kind}; expected a class per item ({error})") from error
 
 
 def as_classes(logits: Tensor, labels: Tensor) -> Tensor:

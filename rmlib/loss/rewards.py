@@ -37,6 +37,7 @@ class Reward:
         sampled: True if R is a metric without a gradient, estimated from samples (`sampling.py`).
         sentences: True if the function takes logits (sentences, words, classes) and labels
             (sentences, words), padded with `sampled_metrics.PADDING`, as entity-level metrics do.
+        iob2: True if the classes must be tags in the order O, B-X, I-X, B-Y, I-Y …
         parameters: those set by `with_parameters`.
     """
 
@@ -49,7 +50,13 @@ class Reward:
     lowest: float = 0.0
     sampled: bool = False
     sentences: bool = False
+    iob2: bool = False
     parameters: dict = field(default_factory=dict)
+
+    @property
+    def is_expensive(self) -> bool:
+        """Whether it is too slow on 20,000 items: sampled, or over pairs of items."""
+        return self.sampled or self.name.split("(")[0] == "smooth_ap"
 
     def with_parameters(self, **parameters) -> "Reward":
         """The same reward with other parameters, as in `REWARDS["gce"].with_parameters(q=0.5)`.
@@ -312,7 +319,7 @@ def smooth_ap(logits: Tensor, labels: Tensor, background: int = 0, tau: float = 
     log_p = logits.T.contiguous().log_softmax(0).T
     others = log_p.exp() @ all_but_one(log_p)
     scores = (log_p - others.clamp_min(torch.finfo(log_p.dtype).tiny).log()) / tau
-    total, present = logits.sum() * 0, 0
+    total, present = logits[:0].sum(), 0
     for c, s in enumerate(scores.unbind(-1)):
         positive = labels == c
         if c != background and positive.any():

@@ -271,6 +271,7 @@ def f1(
     levels=("tokens",),
     sampled=True,
     sentences=True,
+    iob2=True,
 )
 def entity_f1(
     logits, labels, background: int = 0, samples: int = 8, baseline: str = "leave_one_out"

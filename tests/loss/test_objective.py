@@ -218,6 +218,8 @@ def test_a_sampled_reward_takes_what_the_others_take(name, alpha):
     assert [float(term.detach()) for term in nothing] == [0, 0, 0] and not gradient(
         nothing.total, z
     ).any()
+    if name == "entity_f1":  # two classes are no IOB2 tags
+        return
     flat = torch.randn(9, requires_grad=True)
     assert gradient(objective(flat, torch.tensor([0, 1, 1] * 3)).total, flat).isfinite().all()
 
