@@ -7,10 +7,23 @@ a single word, E- or L- for the last; Ratinov and Roth, CoNLL 2009). Sentences a
 
 import difflib
 import re
-from pathlib import Path
+from collections import Counter
 from typing import NamedTuple
 
-from rmlib.errors import RmlibValueError, nearest
+from rmlib.errors import nearest
+
+from .annotations import is_json, read_json
+from .layouts import (
+    ELSEWHERE,
+    MARKS,
+    Columns,
+    plain_tag,
+    plain_words,
+    read_columns,
+    read_table,
+    style_of,
+)
+from .plain_text import CorpusError, read_text, short
 
 CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")  # Tjong Kim Sang and De Meulder, CoNLL 2003
 SCHEMES = {
@@ -20,11 +33,8 @@ SCHEMES = {
     "bio": "iob2",
     "bioes": "bioes",
     "bilou": "bioes",
+    "bmes": "bioes",
 }
-
-
-class CorpusError(RmlibValueError):
-    """Labelled text that cannot be used; the message says where and what was expected."""
 
 
 class Sentence(NamedTuple):
@@ -50,34 +60,148 @@ def entities(tags) -> list[tuple[str, int, int]]:
     return spans
 
 
-def read_conll(path, scheme="auto", types=None) -> list[Sentence]:
-    """Read a column file: one word per line, blank lines between sentences.
+def read_conll(path, scheme="auto", types=None, columns=None) -> list[Sentence]:
+    """`read_files` of one file, without the sentence."""
+    return read_files([path], scheme, types, columns)[0][0]
 
-    The word stands in the first column and its tag in the last. Columns (two or more, as many on
-    every line) are separated by tabs if the line has one, else by spaces. -DOCSTART- lines are
-    skipped; Windows line ends and a byte-order mark are accepted.
+
+def read_files(
+    paths: list, scheme="auto", types=None, columns=None
+) -> tuple[list[list[Sentence]], str]:
+    """Read the files of a corpus, which have one layout: columns, CSV or JSON.
+
+    A column file has one word per line and blank lines between sentences. Columns (two or more, as
+    many on every line) are separated by tabs if the line has one, else by spaces. The tags are in
+    the column that holds nothing else, the words in the first other one that is not a number.
+    -DOCSTART- lines, and lines before a sentence that begin with "#" and hold no tag, are skipped.
+    For CSV see `layouts`, for JSON `annotations`.
 
     Args:
-        path: the file, in UTF-8.
-        scheme: "iob1", "iob2" (or "bio"), "bioes" (or "bilou"), or "auto". "auto" reads BIOES if
-            there is any S-, E-, L- or U- tag; else IOB1 if an I- tag continues nothing; else IOB2.
+        paths: the files, in UTF-8.
+        scheme: "iob1", "iob2" (or "bio"), "bioes" (or "bilou", "bmes"), or "auto". "auto" reads
+            BIOES if there is any S-, E-, L- or U- tag; else IOB1 if an I- tag continues nothing;
+            else IOB2.
         types: the entity types that are allowed; None allows any.
+        columns: which columns hold words and tags, as "word=2,tag=3"; None finds them.
+
+    Returns:
+        (sentences of each file, one clause on what was taken for what).
 
     Raises:
-        CorpusError: the scheme is unknown, the file cannot be read, is empty or no text, or a line
-            has a wrong number of columns, an unknown tag, or a tag that may not follow the one
-            before it.
+        CorpusError: the scheme is unknown, a file cannot be read, is empty or no text, it cannot be
+            told which column is which, or a line has a wrong number of columns, an unknown tag, or
+            a tag that may not follow the one before it.
     """
     if str(scheme).lower() not in SCHEMES:
         raise CorpusError(f"scheme {scheme!r} is not known; {nearest(scheme, SCHEMES)}")
     scheme = SCHEMES[str(scheme).lower()]
-    sentences = _rows(path, "BI" if scheme.startswith("iob") else "BIESLU", types)
-    return to_iob2(path, sentences, scheme)
+    asked = read_columns(columns) if columns else None
+    texts = [read_text(path) for path in paths]
+    try:
+        files, style, clause = _rows(paths, texts, asked)
+        removed = plain_words(paths, files)
+        marks = "BI" if scheme.startswith("iob") else MARKS
+        written = {tag for rows in files for sentence in rows for _, _, tag in sentence}
+        known = {tag: plain_tag(tag, style, marks) for tag in written}
+        plain = [
+            _plain(path, rows, known, marks.replace("M", ""), types)
+            for path, rows in zip(paths, files, strict=True)
+        ]
+    except CorpusError as error:
+        likely = _elsewhere(texts)
+        if likely is None:
+            raise
+        raise CorpusError(
+            f"{error}; it looks like {likely}, which is not read: write one word per line, with a "
+            "space and its tag"
+        ) from None
+    parts, schemes = [], set()
+    for path, rows in zip(paths, plain, strict=True):
+        own = scheme_of(path, rows) if scheme == "auto" else scheme
+        parts.append(to_iob2(path, rows, own))
+        schemes.add(own)
+    clauses = [clause, removed, _name_of(schemes, written, style)]
+    return parts, ", ".join(filter(None, clauses))
 
 
-def short(value) -> str:
-    """A value for an error message, at most 40 characters of it."""
-    return repr(value if len(value) <= 40 else value[:40] + "...")
+def _elsewhere(texts: list[str]) -> str | None:
+    """The name of a layout that is not read, if the first lines look like it."""
+    firsts = [next((line for line in text.split("\n") if line.strip()), "") for text in texts]
+    for name, pattern in ELSEWHERE.items():
+        if any(re.match(pattern, line) for line in firsts):
+            return name
+    return None
+
+
+def _rows(paths: list, texts: list[str], asked) -> tuple[list, str, str]:
+    """The sentences of each file as lists of (line, word, tag), tags as they are written.
+
+    Returns them with the style of the tags and a clause on the layout.
+    """
+    kinds = [is_json(path, text) for path, text in zip(paths, texts, strict=True)]
+    if len(set(kinds)) > 1:
+        other = paths[kinds.index(not kinds[0])]
+        raise CorpusError(f"{paths[0]} and {other}: one is JSON; expected one layout for all")
+    if kinds[0]:
+        read = [read_json(path, text, asked) for path, text in zip(paths, texts, strict=True)]
+        files = [sentences for sentences, _ in read]
+        tags = Counter(tag for file in files for rows in file for _, _, tag in rows)
+        style = style_of(tags) or "B-PER"
+        seen = sum((counts for _, counts in read), Counter())
+        clause = "JSON: " + ", ".join(f"{kind} ({count})" for kind, count in seen.items())
+    else:
+        tables = [read_table(path, text, asked) for path, text in zip(paths, texts, strict=True)]
+        _check_filled(paths, [table.blocks for table in tables])
+        columns = Columns(tables, asked)
+        files, style = [columns.read(table) for table in tables], columns.style
+        clause = str(columns)
+    _check_filled(paths, files)
+    return files, style, clause
+
+
+def _check_filled(paths: list, files: list[list]) -> None:
+    for path, sentences in zip(paths, files, strict=True):
+        if not sentences:
+            raise CorpusError(
+                f"{path} holds no sentence; expected lines of a word, a space or tab, and a tag"
+            )
+
+
+def _plain(path, rows, known: dict, marks: str, types) -> list[list[tuple[int, str, str]]]:
+    """Rows with tags as `layouts.plain_tag` gives them in `known`.
+
+    Raises:
+        CorpusError: a tag is unknown, or its type is not one of `types`.
+    """
+    kinds = CONLL_TYPES if types is None else tuple(types)
+    allowed = ["O", *(f"{mark}-{kind}" for mark in marks for kind in kinds)]
+    plain = []
+    for sentence in rows:
+        for number, _, tag in sentence:
+            if known[tag] is None or (types is not None and known[tag] not in allowed):
+                type_ = "a type" if types is None else f"one of {', '.join(kinds)}"
+                raise CorpusError(
+                    f"{path}, line {number}: unknown tag {short(tag)}; expected O, or one of "
+                    f"{'-, '.join(marks)}- and {type_}, such as {_closest(tag, allowed)!r}"
+                    + ("" if any(known.values()) else "; or --columns word=1,tag=2")
+                )
+        plain.append([(number, word, known[tag]) for number, word, tag in sentence])
+    return plain
+
+
+def _name_of(schemes: set[str], written: set[str], style: str) -> str:
+    """The name of the tagging scheme, and how its tags are written if not as B-PER."""
+    marks = {(plain_tag(tag, style) or "O")[0] for tag in written}
+    lower = any(tag[0] in "bi" and style == "B-PER" for tag in written)
+    name = "IOB1" if "iob1" in schemes else "IOB2"
+    if schemes == {"bioes"} or marks & set("ESLU"):
+        middle = any(tag[:1] in "Mm" or tag[-2:] in ("-M", "-m") for tag in written)
+        name = "BMES" if middle else "BILOU" if marks & set("LU") else "BIOES"
+    elif "B" not in marks and "I" in marks:
+        name = "IO"
+    if style == "B-PER" and not lower:
+        return name
+    return f"{name} written as {'b-PER' if lower else style}"
 
 
 def _closest(tag: str, known: list[str]) -> str:
@@ -86,84 +210,7 @@ def _closest(tag: str, known: list[str]) -> str:
     return max(known, key=lambda k: difflib.SequenceMatcher(None, k.lower(), wrong).ratio())
 
 
-def read_text(path) -> str:
-    """A whole file as text, with line ends "\\n".
-
-    Raises:
-        CorpusError: there is no such file, it cannot be read, or it is not UTF-8 text.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file; expected a CoNLL file") from None
-    except IsADirectoryError:
-        raise CorpusError(f"{path} is a folder; expected a CoNLL file") from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character in it
-        raise CorpusError(f"{str(path)!r} cannot be read: {error}") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; expected text"
-        ) from None
-    text = text.replace("\r\n", "\n")
-    if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
-        line = text.count("\n", 0, control.start()) + 1
-        raise CorpusError(
-            f"{path}, line {line}: control character {control.group()!r}; "
-            "expected text, not a binary file"
-        )
-    return text
-
-
-def _rows(path, marks: str, types) -> list[list[tuple[int, str, str]]]:
-    """The sentences of a file as lists of (line number, word, tag), tags as they stand."""
-    sentences, sentence, columns = [], [], None
-    tag_form = re.compile(rf"O|[{marks}]-\S+")
-    kinds = CONLL_TYPES if types is None else tuple(types)
-    known = ["O", *(f"{mark}-{kind}" for mark in marks for kind in kinds)]
-    # Only "\n" ends a line and only spaces and tabs separate: U+0085 or U+00A0 may well be part of
-    # a word.
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        line = line.strip(" ") if "\t" in line else line.strip(" \t")
-        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-            if sentence:
-                sentences.append(sentence)
-            sentence = []
-            continue
-        cells = [c.strip(" ") for c in line.split("\t")] if "\t" in line else re.split(" +", line)
-        columns = columns or max(len(cells), 2)
-        if len(cells) != columns:
-            expected = f"{columns}, as on the lines before"
-            if not (sentence or sentences):
-                expected = "two or more, word first, tag last"
-            raise CorpusError(
-                f"{path}, line {number}: {len(cells)} column(s) in {short(line)}; "
-                f"expected {expected}"
-            )
-        word, tag = cells[0], cells[-1]
-        if not word:
-            raise CorpusError(
-                f"{path}, line {number}: the word is empty in {short(line)}; expected a word first"
-            )
-        if not tag_form.fullmatch(tag) or (types is not None and tag not in known):
-            type_ = "a type" if types is None else f"one of {', '.join(kinds)}"
-            raise CorpusError(
-                f"{path}, line {number}: unknown tag {short(tag)}; expected O, or one of "
-                f"{'-, '.join(marks)}- and {type_}, such as {_closest(tag, known)!r}"
-            )
-        sentence.append((number, word, tag))
-    if sentence:
-        sentences.append(sentence)
-    if not sentences:
-        raise CorpusError(
-            f"{path} holds no sentence; expected lines of a word, a space or tab, and a tag"
-        )
-    return sentences
-
-
-def _scheme_of(path, sentences) -> str:
+def scheme_of(path, sentences) -> str:
     """The one of the three schemes that a file is written in."""
     orphan = None  # the first I- that continues nothing
     opened = None  # the first B- that IOB1 would not have
@@ -192,7 +239,6 @@ def to_iob2(path, sentences, scheme: str) -> list[Sentence]:
     Raises:
         CorpusError: a tag may not follow the one before it; the message names `path` and the line.
     """
-    scheme = _scheme_of(path, sentences) if scheme == "auto" else scheme
     return [
         Sentence(tuple(word for _, word, _ in rows), _iob2_tags(path, rows, scheme))
         for rows in sentences

@@ -2,26 +2,41 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from rmlib.errors import nearest
 
 from . import downloads
-from .conll import CONLL_TYPES, CorpusError, Sentence, read_conll, read_text, short, to_iob2
+from .conll import CONLL_TYPES, CorpusError, Sentence, read_files, scheme_of, to_iob2
+from .plain_text import read_text, short
 
-SPLITS = {"train": ["train"], "dev": ["dev", "valid", "testa"], "test": ["test", "testb"]}
+SPLITS = {
+    "train": ["train"],
+    "dev": ["dev", "valid", "validation", "val", "testa"],
+    "test": ["test", "testb"],
+}
+SUFFIXES = (
+    *("", ".conll", ".txt", ".tsv", ".csv", ".iob", ".iob2", ".bio", ".bmes", ".bioes"),
+    *(".conllu", ".jsonl", ".json"),
+)
+
+MANY_WORDS = 200  # more than a sentence has
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences to train on, to choose settings on (dev) and to report on once (test)."""
+    """Sentences to train on, to choose settings on (dev) and to report on once (test).
+
+    `layout` says what its files were taken for.
+    """
 
     name: str
     train: list[Sentence]
     dev: list[Sentence]
     test: list[Sentence]
+    layout: str = ""
 
     @cached_property
     def tags(self) -> list[str]:
@@ -29,10 +44,46 @@ class Corpus:
 
         Computed at the first access.
         """
-        sentences = [*self.train, *self.dev, *self.test]
-        present = {tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}
+        present = {*_types(self.train), *_types(self.dev), *_types(self.test)}
         types = [t for t in CONLL_TYPES if t in present] + sorted(present - set(CONLL_TYPES))
         return ["O"] + [f"{mark}-{t}" for t in types for mark in "BI"]
+
+    def check(self) -> list[str]:
+        """Warnings, one sentence each, about types that cannot be learned or measured.
+
+        Raises:
+            CorpusError: train has no entity.
+        """
+        train = _types(self.train)
+        if not train:
+            raise CorpusError(
+                f"{self.name}: no entity in {len(self.train)} training sentences; expected tags "
+                f"such as B-PER (is this the right column? {self.layout or 'no file was read'})"
+            )
+        lengths = [len(sentence.words) for sentence in self.train]
+        warnings = []
+        if max(lengths) == 1 or (len(lengths) == 1 and lengths[0] > MANY_WORDS):
+            warnings.append(
+                f"train has {len(lengths)} sentences with {max(lengths)} words at most; expected "
+                "a blank line after each sentence, and no other"
+            )
+        for name, part in (("dev", self.dev), ("test", self.test)):
+            types = _types(part)
+            if not types:
+                warnings.append(f"{name} has no entity, so its F1 is 0 for any tagger")
+            if new := sorted(types - train):
+                warnings.append(f"{name} has types that train never has: {', '.join(new)}")
+        spelled = {}
+        for kind in sorted({tag[2:] for tag in self.tags if tag != "O"}):
+            spelled.setdefault(kind.lower(), []).append(kind)
+        for kinds in spelled.values():
+            if len(kinds) > 1:
+                warnings.append(f"{' and '.join(kinds)} are different types here")
+        return warnings
+
+
+def _types(sentences) -> set[str]:
+    return {tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}
 
 
 def data_dir() -> Path:
@@ -76,16 +127,17 @@ def conll2003(path=None, accept_licence=False, limit=None, hub=None) -> Corpus:
         if path is None:
             path = downloads.fetch("conll2003", accept_licence=accept_licence)
         corpus = _from_folder(path, "conll2003", types=CONLL_TYPES)
-    return Corpus(corpus.name, corpus.train[:limit], corpus.dev, corpus.test)
+    return replace(corpus, train=corpus.train[:limit])
 
 
-def load(name_or_folder, accept_licence=False) -> Corpus:
+def load(name_or_folder, accept_licence=False, columns=None) -> Corpus:
     """A corpus by name.
 
     Args:
         name_or_folder: "newswire", "conll2003", "hub:owner/name", or a folder with train, dev and
             test files.
         accept_licence: as for `conll2003`.
+        columns: of the files in a folder, as for `conll.read_files`.
 
     Raises:
         CorpusError: the name is not known, or a file is missing or cannot be used.
@@ -97,18 +149,20 @@ def load(name_or_folder, accept_licence=False) -> Corpus:
             "the name of the corpus is empty; "
             "expected newswire, conll2003, hub:owner/name or a folder"
         )
+    if columns and (name in ("newswire", "conll2003") or name.startswith("hub:")):
+        raise CorpusError(f"columns is {columns!r}; expected none, {name} has columns of its own")
     if name == "newswire":
         return newswire()
     if name == "conll2003":
         return conll2003(accept_licence=accept_licence)
     if name.startswith("hub:"):
         return _from_hub(name.removeprefix("hub:"), name, accept_licence)
-    return _from_folder(name_or_folder, Path(name).name or name)
+    return _from_folder(name_or_folder, Path(name).name or name, columns=columns)
 
 
-def _from_folder(folder, name: str, types=None) -> Corpus:
+def _from_folder(folder, name: str, types=None, columns=None) -> Corpus:
     try:
-        files = {p.name for p in Path(folder).iterdir()}
+        files = {p.name for p in Path(folder).iterdir() if p.is_file()}
     except NotADirectoryError:
         raise CorpusError(
             f"{folder} is a file; expected a folder with train, dev and test files"
@@ -119,17 +173,33 @@ def _from_folder(folder, name: str, types=None) -> Corpus:
             f"{nearest(folder, ['newswire', 'conll2003'])}, hub:owner/name, or a folder with "
             "train, dev and test files"
         ) from None
-    parts = {}
-    for split, stems in SPLITS.items():
-        wanted = [stem + suffix for stem in stems for suffix in (".conll", ".txt")]
-        present = [file for file in wanted if file in files]
-        if len(present) != 1:
-            got = " and ".join(present) or "none of them"
-            raise CorpusError(
-                f"{folder}: the {split} split should be one of {', '.join(wanted)}; found {got}"
-            )
-        parts[split] = read_conll(Path(folder) / present[0], types=types)
-    return Corpus(name, **parts)
+    paths = [Path(folder) / _file_of(folder, files, split) for split in SPLITS]
+    parts, layout = read_files(paths, types=types, columns=columns)
+    return Corpus(name, *parts, layout=layout)
+
+
+def _file_of(folder, files: set[str], split: str) -> str:
+    """The name of the file of a split: train.txt, or one such as NER-de-train.tsv or eng.train.
+
+    Raises:
+        CorpusError: there is none, or more than one.
+    """
+    stems = "|".join(SPLITS[split])
+    suffixes = "|".join(map(re.escape, SUFFIXES))
+    for before in ("", r".+[-_.]"):
+        present = sorted(
+            f for f in files if re.fullmatch(f"{before}({stems})({suffixes})", f, re.IGNORECASE)
+        )
+        if len(present) == 1:
+            return present[0]
+        if present:
+            break
+    wanted = ", ".join(stem + suffix for stem in SPLITS[split] for suffix in (".conll", ".txt"))
+    got = " and ".join(present) or "none of them"
+    raise CorpusError(
+        f"{folder}: the {split} split should be one of {wanted}; found {got} "
+        "(.tsv, .csv, .json and .jsonl are read too)"
+    )
 
 
 def _from_hub(repo: str, name: str, accept_licence: bool) -> Corpus:
@@ -159,7 +229,7 @@ def _from_hub(repo: str, name: str, accept_licence: bool) -> Corpus:
                 if file == files[-1]:
                     raise
         parts[split] = _read_json_lines(path, tag_of)
-    return Corpus(name, **parts)
+    return Corpus(name, **parts, layout="lists of words with numbered tags")
 
 
 def _read_json_lines(path, tag_of: dict[int, str]) -> list[Sentence]:
@@ -184,4 +254,4 @@ def _read_json_lines(path, tag_of: dict[int, str]) -> list[Sentence]:
         sentences.append([(number, word, tag) for word, tag in zip(words, tags, strict=True)])
     if not sentences:
         raise CorpusError(f"{path} holds no sentence; expected one JSON object per line")
-    return to_iob2(path, sentences, "auto")
+    return to_iob2(path, sentences, scheme_of(path, sentences))

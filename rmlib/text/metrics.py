@@ -36,19 +36,27 @@ def entity_scores(gold: Tags, predicted: Tags) -> dict:
         # seqeval warns of types that are never predicted; the zeros say so already
         warnings.simplefilter("ignore")
         report = classification_report(
-            [list(tags) for tags in gold],
-            [list(tags) for tags in predicted],
+            [_framed(tags) for tags in gold],
+            [_framed(tags) for tags in predicted],
             mode="strict",
             scheme=IOB2,
             output_dict=True,
             zero_division=0,
         )
-    types = {name: _plain(row) for name, row in report.items() if not name.endswith(" avg")}
+    types = {n[1:-1]: _plain(row) for n, row in report.items() if not n.endswith(" avg")}
     return {
         **_plain(report["micro avg"]),
         "token_accuracy": token_accuracy(gold, predicted),
-        "per_type": types,
+        "per_type": dict(sorted(types.items())),
     }
+
+
+def _framed(tags: Sequence[str]) -> list[str]:
+    """Tags whose types stand between full stops: seqeval drops a hyphen at a type's end or start.
+
+    It reads B-art- as the type art: chakki-works/seqeval, `scheme.Token`.
+    """
+    return [f"{tag[:2]}.{tag[2:]}." if tag[1:2] == "-" else tag for tag in tags]
 
 
 def _plain(row: dict) -> dict:

@@ -157,3 +157,13 @@ def test_calibration_by_hand():
 def test_calibration_refuses_what_does_not_fit(arguments, say):
     with pytest.raises(RmlibValueError, match=say):
         reliability(*arguments)
+
+
+@pytest.mark.parametrize("other", ["art-", "-art", "-art-", ".art", "art.", "-", "_", "ar-t"])
+def test_types_that_differ_in_signs_are_different_types(other):
+    gold = [["B-art", "O", f"B-{other}", "O"]]
+    scores = entity_scores(gold, [["B-art", "O", "B-art", f"B-{other}"]])
+    assert (scores["support"], scores["precision"], scores["recall"]) == (2, 1 / 3, 1 / 2)
+    assert scores["per_type"].keys() == {"art", other}
+    assert scores["per_type"][other]["recall"] == 0 and scores["per_type"]["art"]["recall"] == 1
+    assert entity_scores(gold, gold)["f1"] == 1

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rmlib.errors import RmlibValueError
 from rmlib.text import corpora
-from rmlib.text.word_split import split_words
+from rmlib.text.word_split import join_words, split_like, split_words, word_lengths
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,51 @@ def test_splitting_loses_nothing(text):
 )
 def test_splitting_what_people_type(text, expected):
     assert split_words(text) == expected.split()
+
+
+# --- Scripts without spaces (RasaHQ/rasa#6752) ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "training, text, expected",
+    [
+        ("张 三 在 北 京 。", "张三在北京。", "张 三 在 北 京 。"),
+        ("张 三 a b", "张三 ab", "张 三 a b"),
+        ("山 田 さ ん Tokyo", "山田さん、Tokyo", "山 田 さ ん 、 Tokyo"),
+        ("ก ร ุ ง Ann", "กรุง 12", "ก ร ุ ง 12"),
+        ("ລ າ ວ Ann", "ລາວ.", "ລ າ ວ ."),
+        ("ក ខ Ann", "កខ", "ក ខ"),
+        ("မ န Ann", "မန", "မ န"),
+        ("张三 在 北京", "张三 在 北京", "张三 在 北京"),
+        ("Ann ran", "Ann met 张三 there", "Ann met 张三 there"),
+        ("서울 에서", "서울에서 만나요", "서울에서 만나요"),  # Korean has spaces
+    ],
+)
+def test_text_is_split_as_the_training_corpus(training, text, expected):
+    assert split_like(text, *word_lengths(training.split())) == expected.split()
+
+
+@pytest.mark.parametrize(
+    "training, text, word",
+    [
+        ("张三 在 北京", "张三在北京工作", "张三在北京工作"),
+        ("Ann ran", "张三在北京", "张三在北京"),
+        ("Ann ran", "กรุงเทพ", "กรุงเทพ"),
+        ("", "東京へ行く", "東京へ行く"),
+    ],
+)
+def test_text_without_spaces_is_refused_by_a_tagger_of_words(training, text, word):
+    with pytest.raises(RmlibValueError, match=f"'{word}' in the text has no spaces between words"):
+        split_like(text, *word_lengths(training.split()))
+
+
+def test_words_are_joined_as_they_were_written():
+    assert join_words(["张", "三"], 5, 1) == "张三"
+    assert join_words(["张", "三", "Lee", "Ann"], 5, 1) == "张三 Lee Ann"
+    assert join_words(["张三", "李四"], 5, 2) == "张三 李四"
+    assert join_words(["张", "a", "b"], 1, 1) == "张ab"
+
+
+@given(st.text(max_size=40))
+def test_splitting_into_characters_loses_nothing(text):
+    assert "".join(split_words(text, characters=True)) == "".join(text.split())
