@@ -6,6 +6,7 @@ one row without padding, (1, tokens of all sentences), in which a token attends 
 only ("block-diagonal" attention; Krell et al. 2021).
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -50,6 +51,8 @@ def attention(  # noqa: PLR0913 (the interface that transformers calls)
     Returns:
         ((rows, tokens, heads, size), None)
     """
+    if more.get("sliding_window"):  # then `use_attention` leaves a model its own
+        raise NotImplementedError("local attention")
     scaling = scaling or query.shape[-1] ** -0.5
     if cu_seq_lens_q is not None:
         flash = query.is_cuda and query.dtype != torch.float32
@@ -145,26 +148,62 @@ AttentionMaskInterface.register(NAME, _mask)
 def use_attention(model: nn.Module) -> Callable | None:
     """Let a model of transformers compute its attention here.
 
-    A model that does not support that, or whose attention is local, keeps its own.
+    A model keeps its own if it does not support that, if its attention is local or causal, or if
+    its outputs would differ (other heads for keys, a cap on the scores, a bias of positions).
 
     Returns:
         `attention`, or None if the model keeps its own.
     """
     config = getattr(model, "config", None)
     local = any(getattr(config, name, None) for name in LOCAL_ATTENTION)
-    if local or not getattr(model, "_supports_attention_backend", False):
+    causal = any(getattr(module, "is_causal", False) for module in model.modules())
+    if local or causal or not getattr(model, "_supports_attention_backend", False):
         return None
+    own = config._attn_implementation
+    expected = [probe(model), probe(model, padding=3)]
     model.set_attn_implementation(NAME)
-    return attention
+    try:
+        same = alike(torch.cat([probe(model), probe(model, padding=3)]), torch.cat(expected))
+    except Exception:  # whatever a shape that does not fit raises
+        same = False
+    if not same:
+        model.set_attn_implementation(own)
+    return attention if same else None
+
+
+@torch.no_grad()
+def probe(model: nn.Module, padding: int = 0) -> Tensor:
+    """The output for two short texts, without dropout, beside so many padding positions."""
+    was_training = model.training
+    model.eval()
+    tokens = torch.arange(1, 9 + padding).repeat(2, 1)  # every vocabulary has these
+    mask = (torch.arange(8 + padding) < 8).long().repeat(2, 1)
+    try:
+        output = model(input_ids=tokens, **({"attention_mask": mask} if padding else {}))[0]
+    finally:
+        model.train(was_training)
+    return output[:, :8] if output.ndim == 3 else output
+
+
+def alike(output: Tensor, expected: Tensor) -> bool:
+    """Whether two outputs differ by rounding only."""
+    return bool((output - expected).norm() <= 1e-4 * expected.norm())
 
 
 def can_pack(model: nn.Module) -> bool:
-    """Whether the model computes its attention here, which packed batches need."""
-    return getattr(model.config, "_attn_implementation", None) == NAME
+    """Whether the model computes its attention here, which packed batches need.
+
+    Also, the positions of the tokens have to be given.
+    """
+    takes = inspect.signature(model.forward).parameters
+    ours = getattr(model.config, "_attn_implementation", None) == NAME
+    return ours and "position_ids" in takes and "kwargs" in takes
 
 
 def first_position(model: nn.Module) -> int:
     """The position id of a sentence's first token: 0, or 2 in RoBERTa and similar encoders."""
-    embeddings = getattr(model.base_model, "embeddings", None)
-    pad = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return 0 if pad is None else pad + 1
+    for name, module in model.base_model.named_modules():
+        pad = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and pad is not None:
+            return pad + 1
+    return 0

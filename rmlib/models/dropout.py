@@ -31,6 +31,21 @@ class Dropout(nn.Dropout):
         return dropout(x, self.p, self.training)
 
 
+def set_dropout(config, p: float) -> None:
+    """Set every probability of dropout in a config of transformers, whatever the family's name.
+
+    hidden_dropout_prob (BERT), attention_dropout (DistilBERT), resid_pdrop (GPT-2), dropout_rate
+    (T5) and so on; None stays, as it stands for the encoder's own.
+    """
+    # families whose config does not name the head's dropout read it all the same, or take 0.1
+    names = {*vars(config)} | ({"classifier_dropout"} - {*dir(config)})
+    for name in names:
+        value = getattr(config, name, 0.0)
+        is_dropout = "dropout" in name or name.endswith("pdrop")
+        if is_dropout and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(config, name, p)
+
+
 def use_fast_dropout(model: nn.Module) -> None:
     """Replace every `nn.Dropout` of a model by `Dropout`, with the same p and the same mode."""
     for name, module in list(model.named_modules()):

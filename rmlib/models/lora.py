@@ -6,6 +6,7 @@ rank), are trained. Afterwards s B A is added to W, and the model is as large an
 """
 
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from rmlib.determinism import seeded
 from rmlib.errors import RmlibValueError
@@ -31,7 +32,8 @@ def add_lora(model: nn.Module, rank: int, seed: int = 0) -> int:
         how many parameters train.
 
     Raises:
-        RmlibValueError: the rank is out of range, or the model has adapters already.
+        RmlibValueError: the rank is out of range, or the model has adapters already, or no linear
+            layer in its encoder.
     """
     # imported here: it takes seconds, and few runs need it
     from peft import LoraConfig, inject_adapter_in_model
@@ -40,10 +42,19 @@ def add_lora(model: nn.Module, rank: int, seed: int = 0) -> int:
         raise RmlibValueError(
             f"the model has adapters of rank {rank_of(model)} already; call merge_lora first"
         )
-    inside = {
-        id(module) for module in encoder_layers(model).modules() if isinstance(module, nn.Linear)
+    inside = {id(module) for layer in encoder_layers(model) for module in layer.modules()}
+    linear = {
+        name: module
+        for name, module in model.named_modules()
+        # a gate of one output has no rank to give
+        if isinstance(module, nn.Linear | Conv1D)
+        and id(module) in inside
+        and min(module.weight.shape) > 1
     }
-    linear = {name: module for name, module in model.named_modules() if id(module) in inside}
+    if not linear:
+        raise RmlibValueError(
+            f"lora is {rank}; {type(model).__name__} has no linear layer for adapters: expected 0"
+        )
     largest = min(min(module.weight.shape) for module in linear.values())
     if not (1 <= rank <= largest and rank == int(rank)):
         raise RmlibValueError(
@@ -51,7 +62,12 @@ def add_lora(model: nn.Module, rank: int, seed: int = 0) -> int:
         )
     with seeded(seed):
         settings = LoraConfig(
-            r=int(rank), lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=list(linear)
+            r=int(rank),
+            lora_alpha=SCALE * rank,
+            lora_dropout=0.0,
+            target_modules=list(linear),
+            # GPT-2's layers, whose weights are (inputs, outputs)
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),
         )
         inject_adapter_in_model(settings, model)
     return freeze(model, "none")

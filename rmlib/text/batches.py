@@ -7,7 +7,11 @@ from rmlib.errors import RmlibValueError
 
 
 def batches(
-    lengths: list[int], max_tokens: int = 1024, seed: int = 0, epoch: int = 0
+    lengths: list[int],
+    max_tokens: int = 1024,
+    seed: int = 0,
+    epoch: int = 0,
+    equal: bool = False,
 ) -> list[list[int]]:
     """Batches of sentences of similar length, for padding.
 
@@ -18,6 +22,7 @@ def batches(
         lengths: tokens of each sentence.
         max_tokens: most tokens per batch, padding counted.
         seed, epoch: of the order of the batches, and of which sentences share one.
+        equal: whether only sentences of one length share a batch, so that none is padded.
 
     Returns:
         lists of indices into `lengths`; each index appears exactly once.
@@ -34,7 +39,8 @@ def batches(
     order.sort(key=lambda i: lengths[i])
     groups: list[list[int]] = []
     for i in order:  # ascending, so the sentence added last sets the width of the batch
-        if groups and (len(groups[-1]) + 1) * lengths[i] <= max_tokens:
+        fits = groups and (len(groups[-1]) + 1) * lengths[i] <= max_tokens
+        if fits and (not equal or lengths[groups[-1][0]] == lengths[i]):
             groups[-1].append(i)
         else:
             groups.append([i])

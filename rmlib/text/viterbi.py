@@ -1,9 +1,12 @@
 """Tags from logits: the most probable well-formed tag sequence."""
 
+import re
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+MARKED = re.compile(r"[BIESLUM]-.+")
 
 
 def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
@@ -50,3 +53,25 @@ def decode(logits: Tensor, lengths: list[int], tags: list[str]) -> Tensor:
 def _may_follow(tags: tuple[str, ...]) -> list[list[bool]]:
     """[a][b]: whether tag b may come after tag a."""
     return [[not b.startswith("I-") or a[1:] == b[1:] for b in tags] for a in tags]
+
+
+def is_scheme(names: list[str]) -> bool:
+    """Whether these are tags: O, and beside it marks with types (B-PER, E-PER) or types alone."""
+    others = [name for name in names if name != "O"]
+    marked = [MARKED.fullmatch(name) is not None for name in others]
+    return "O" in names and (all(marked) or not any(marked))
+
+
+def to_iob2(tags: list[str]) -> list[str]:
+    """IOB2 tags of predicted tags in IOB1, IOB2, BIOES, BILOU or BMES, or of types alone.
+
+    An entity begins, as in conlleval (Tjong Kim Sang and Buchholz 2000), at B or S, after E or S,
+    and where the type changes.
+    """
+    result, before = [], ("O", "")
+    for tag in tags:
+        mark, kind = (tag[0], tag[2:]) if MARKED.fullmatch(tag) else ("I", tag)
+        begins = mark in "BSU" or before[0] in "ESUL" or kind != before[1]
+        result.append("O" if tag == "O" else f"{'B' if begins else 'I'}-{kind}")
+        before = ("O", "") if tag == "O" else (mark, kind)
+    return result

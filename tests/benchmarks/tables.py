@@ -418,6 +418,46 @@ def instant_head() -> list[dict]:
     ]
 
 
+# Encoders ---------------------------------------------------------------------------------------
+
+
+@table
+def encoders() -> list[dict]:
+    """What the kit makes of each family of encoders."""
+    stored = results("encoders.csv")
+    equal = stored.note.str.startswith("only texts of one length")
+    groups = {
+        "trains in packed batches": stored[stored.verdict == "works"],
+        "trains in padded batches": stored[(stored.verdict == "padded only") & ~equal],
+        "trains in batches of one length": stored[equal],
+        "is refused": stored[stored.verdict == "refused"],
+    }
+    return [
+        {"the encoder": name, "families": len(rows), "": ", ".join(f"`{f}`" for f in rows.family)}
+        for name, rows in groups.items()
+    ]
+
+
+@table
+def long_texts() -> list[dict]:
+    """F1 of texts longer than the encoder reads, beside that of their sentences."""
+    stored = results("long_texts.csv").astype({"f1": float})
+    by = ["trained on", "tested on", "window"]
+    f1 = stored.pivot(index="seed", columns=by, values="f1")
+    forms = {
+        ("sentences", 128): "sentences",
+        ("texts", 128): "texts, in windows of 128 tokens",
+        ("texts", 512): "texts, in windows of 512 tokens",
+    }
+    return [
+        {"trained on": trained, "tested on": name}
+        | {f"test F1, seed {seed}": f"{f1.loc[seed, (trained, *form)]:.3f}" for seed in f1.index}
+        | {"mean": f"{f1[trained, *form].mean():.3f}"}
+        for trained in ("sentences", "texts")
+        for form, name in forms.items()
+    ]
+
+
 # Files ------------------------------------------------------------------------------------------
 
 

@@ -202,9 +202,7 @@ def test_a_head_for_other_classes_is_replaced_and_reported(copy):
         load_tagger(copy)
 
 
-@pytest.mark.parametrize(
-    "names", [None, ["O"], {"1": "O"}, {"0": None}, {"0": "O", "x": "B-PER"}, {"0": "LABEL_0"}]
-)
+@pytest.mark.parametrize("names", [None, ["O"], {"1": "O"}, {"0": None}, {"0": "O", "x": "B-PER"}])
 def test_a_folder_without_a_trained_tagger_is_refused(copy, names):
     stored = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(
@@ -315,17 +313,28 @@ def test_tagging_leaves_the_mode_of_the_model(trained):
         assert trained.model.training is mode
 
 
-def test_beyond_the_longest_input_all_is_o(trained, small):
-    names = [
-        words
-        for words in (list(s.words) for s in small.train)
-        if set(trained.tag([words])[0]) != {"O"}
-    ]
-    words = list(itertools.islice(itertools.cycle(itertools.chain(*names)), 900))
-    tags = trained.tag([words])[0]
-    kept = len(words) - trained.encode([_sentence(words)]).truncated_words
-    assert len(tags) == 900 and 100 < kept < 510
-    assert set(tags[kept:]) == {"O"} and set(tags[:kept]) != {"O"}
+def test_a_long_text_is_read_to_its_end(trained, small):
+    """Names are found to the last words (huggingface/transformers#14631, #15177)."""
+    words = list(itertools.islice(itertools.cycle(w for s in small.train for w in s.words), 900))
+    (tags,) = trained.tag([words])
+    assert len(tags) == 900 and well_formed(tags)
+    assert all(set(tags[k : k + 100]) != {"O"} for k in range(0, 900, 100))
+
+
+def test_windows_give_the_logits_of_the_text_around_a_word(trained, small):
+    """Each word's logits are those of the one window that it belongs to."""
+    words = tuple(w for s in small.train for w in s.words)
+    encoded = trained.encode([Sentence(words, ("O",) * len(words))])
+    assert encoded.windows == [len(encoded)] and len(encoded) > 2
+    (joined,) = trained.logits(encoded)
+    expected = []
+    for example in encoded.examples:
+        with torch.no_grad():
+            ids, types = torch.tensor([example.input_ids]), torch.tensor([example.case])
+            z = trained.model.eval()(input_ids=ids, token_type_ids=types).logits[0]
+        expected.append(z[torch.tensor(example.labels) != -100])
+    torch.testing.assert_close(joined, torch.cat(expected), rtol=1e-4, atol=1e-5)
+    assert len(joined) == len(words)
 
 
 # --- Saving ---------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from rmlib.models.lora import add_lora, merge_lora, rank_of
 from rmlib.training.config import Config
 from rmlib.training.loop import Training
 from rmlib.training.runs import train_tagger
-from rmlib.training.sessions import Session, replay
 from rmlib.training.setup import prepare
+from rmlib.widgets.live.sessions import Session, replay
 from tests.text.padding import collate
 
 QUICK = {"epochs": 3, "max_tokens": 256, "lr": 0.02, "precision": "fp32", "patience": 0, "lora": 3}

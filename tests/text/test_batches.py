@@ -83,3 +83,12 @@ def test_packing_needs_max_tokens_of_the_longest_sentence():
         RmlibValueError, match="max_tokens is 9; expected at least 10 tokens, the longest sentence"
     ):
         longest_first([3, 10], 9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batches_of_one_length(seed):
+    lengths = [5, 3, 5, 5, 9, 3, 3, 3, 5, 40]
+    groups = batches(lengths, 10, seed, equal=True)
+    assert sorted(i for group in groups for i in group) == list(range(10))
+    assert all(len({lengths[i] for i in group}) == 1 for group in groups)
+    assert sorted(len(group) for group in groups) == [1, 1, 1, 2, 2, 3]  # as full as they may be

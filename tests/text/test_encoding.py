@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from rmlib.errors import RmlibValueError
 from rmlib.text.conll import Sentence
-from rmlib.text.encoding import CASES, Example, case_of, encode, encode_texts
+from rmlib.text.encoding import CASES, Example, case_of, encode, encode_texts, windows
 from tests.text.padding import collate
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -86,38 +86,110 @@ def test_words_without_tokens_keep_their_label(tokenizer):
     assert encoded.truncated_sentences == 0
 
 
+# --- Windows --------------------------------------------------------------------------------------
+
+sizes_ = st.lists(st.integers(1, 30), max_size=120)
+
+
+@relaxed
+@given(sizes=sizes_, room=st.integers(1, 40))
+def test_every_word_belongs_to_one_window_the_one_with_most_context(sizes, room):
+    """As google-research/bert#66 describes it."""
+    sizes = [min(size, room) for size in sizes]
+    parts = windows(sizes, room)
+    assert [word for _, _, own in parts for word in own] == list(range(len(sizes)))
+    for first, stop, own in parts:
+        assert sum(sizes[first:stop]) <= room and first <= own.start and own.stop <= stop
+        assert len(own) or not sizes
+    assert len(parts) == 1 or sum(sizes) > room  # what fits is not split
+
+    def context(first, stop, word):
+        before = sum(sizes[first:word]) if first else 10**9
+        after = sum(sizes[word + 1 : stop]) if stop < len(sizes) else 10**9
+        return min(before, after)
+
+    for first, stop, own in parts:
+        for word in own:
+            others = [context(f, s, word) for f, s, _ in parts if f <= word < s]
+            assert context(first, stop, word) == max(others)
+
+
+@pytest.mark.parametrize("size, room", [(1, 510), (3, 510), (5, 40), (1, 8)])
+def test_inner_words_see_an_eighth_of_a_window_on_both_sides(size, room):
+    sizes = [size] * 2000
+    parts = windows(sizes, room)
+    assert len(parts) < 1.5 * sum(sizes) / (room - 2 * size)  # reading twice costs little
+    for first, stop, own in parts:
+        least = room // 8 - 2 * size
+        assert first == 0 or size * (own.start - first) >= least
+        assert stop == 2000 or size * (stop - own.stop) >= least
+
+
 @relaxed
 @given(sentence=sentences_, length=st.integers(3, 20))
-def test_truncation_cuts_words_and_labels_together(tokenizer, sentence, length):
+def test_windows_read_every_word_once(tokenizer, sentence, length):
     encoded = encode([sentence, sentence], tokenizer, TAGS, max_length=length)
     tokens, labels, case = slowly(sentence, tokenizer)
-    if len(tokens) > length:
-        tokens = tokens[: length - 1] + tokens[-1:]
-        labels = labels[: length - 1] + [-100]
-        case = case[: length - 1] + [0]
-    for example in encoded.examples:
-        assert (example.input_ids, example.labels, example.case) == (tokens, labels, case)
-    kept = sum(label != -100 for label in labels)
-    assert encoded.truncated_words == 2 * (len(sentence.words) - kept)
-    # an entity is lost where a strict score could no longer count it: one of its words is gone
-    lost = 0
-    for start, tag in enumerate(sentence.tags):
-        if tag.startswith("B-"):
-            end = start + 1
-            while end < len(sentence.tags) and sentence.tags[end] == "I-" + tag[2:]:
-                end += 1
-            lost += any(word >= kept for word in range(start, end))
-    assert encoded.truncated_entities == 2 * lost
-    assert encoded.truncated_sentences == 2 * (kept < len(sentence.words))
+    count = len(encoded) // 2
+    assert encoded.windows == [count, count] and max(encoded.lengths) <= length
+    if len(tokens) <= length:
+        assert encoded.examples == [Example(tokens, labels, case)] * 2
+    # the labels of the windows, one after the other, are those of the words
+    own = [k for example in encoded.examples[:count] for k in example.labels if k != -100]
+    assert own == [TAGS.index(tag) for tag in sentence.tags]
+    # a labelled token is the first of its word
+    firsts = [
+        (token, c)
+        for example in encoded.examples[:count]
+        for token, label, c in zip(example.input_ids, example.labels, example.case, strict=True)
+        if label != -100
+    ]
+    whole = zip(tokens, labels, case, strict=True)
+    assert firsts == [(token, c) for token, label, c in whole if label != -100]
+    sizes = [len(tokenizer(w, add_special_tokens=False)["input_ids"]) for w in sentence.words]
+    assert encoded.truncated_words == 2 * sum(size > length - 2 for size in sizes)
+    assert encoded.truncated_sentences == 2 * any(size > length - 2 for size in sizes)
 
 
-def test_the_report_says_what_was_cut(tokenizer):
+def test_a_word_longer_than_the_encoder_reads_is_read_in_part_and_counted(tokenizer):
+    words = ("Rome", "zq" * 45, "calls")
+    assert len(tokenizer(words[1])["input_ids"]) > 30
+    encoded = encode([Sentence(words, ("B-LOC", "B-PER", "O"))], tokenizer, TAGS, max_length=20)
+    assert [k for example in encoded.examples for k in example.labels if k != -100] == [3, 1, 0]
+    assert encoded.counts() == {"in_windows": 1, "sentences": 1, "words": 1}
+    assert encoded.report() == (
+        "1 sentence, 1 of them read in overlapping windows, 1 words not read whole, in 1 of them"
+    )
+
+
+@pytest.mark.parametrize("words, expected", [(510, [510]), (511, [128] * 4 + [127])])
+def test_what_fits_is_one_window_and_what_does_not_is_read_in_short_ones(
+    tokenizer, words, expected
+):
+    encoded = encode([Sentence(("rome",) * words, ("O",) * words)], tokenizer, TAGS)
+    assert [length - 2 for length in encoded.lengths] == expected
+
+
+def test_a_word_longer_than_a_window_is_whole_where_the_encoder_can_read_it(tokenizer):
+    words = ("rome",) * 500 + ("zq" * 45,) * 6
+    encoded = encode([Sentence(words, ("O",) * 506)], tokenizer, TAGS)
+    assert encoded.counts() == {"in_windows": 1, "sentences": 0, "words": 0}
+
+
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_a_length_without_room_for_a_word_is_refused(tokenizer, length):
+    with pytest.raises(
+        RmlibValueError, match=f"max_length is {length}; expected at least 3 tokens"
+    ):
+        encode([Sentence(("Rome",), ("O",))], tokenizer, TAGS, max_length=length)
+
+
+def test_the_report_says_what_did_not_fit(tokenizer):
     sentence = Sentence(("Rome", "and", "New", "York"), ("B-LOC", "O", "B-LOC", "I-LOC"))
     assert encode([sentence], tokenizer, TAGS).report() == "1 sentence, none cut"
-    cut = encode(
-        [sentence, sentence, Sentence(("Rome",), ("B-LOC",))], tokenizer, TAGS, max_length=5
-    )
-    assert cut.report() == "3 sentences, 2 of them cut: 2 words and 2 entities lost"
+    long = encode([sentence, sentence, Sentence(("a",), ("O",))], tokenizer, TAGS, max_length=5)
+    assert long.report() == "3 sentences, 2 of them read in overlapping windows, none cut"
+    assert long.per_sentence(["a", "b", "c", "d", "e"]) == [["a", "b"], ["c", "d"], ["e"]]
 
 
 def test_an_unknown_tag_is_named(tokenizer):
@@ -160,11 +232,7 @@ def test_whole_texts(tokenizer):
     assert encoded.examples[0].case == [0, 1, 2, 0]
     assert [e.labels for e in encoded.examples] == [1, 0, 1]
     assert [len(p) for p in tokens] == [4, 6, 2]
-    assert (encoded.truncated_sentences, encoded.truncated_words, encoded.truncated_entities) == (
-        1,
-        2,
-        0,
-    )
+    assert encoded.counts() == {"in_windows": 0, "sentences": 1, "words": 2}
 
 
 # --- Collate --------------------------------------------------------------------------------------

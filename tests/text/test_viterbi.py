@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from rmlib.text.viterbi import decode
+from rmlib.text.viterbi import decode, is_scheme, to_iob2
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -51,3 +51,45 @@ def test_a_long_sentence_is_well_formed():
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 def test_without_words_there_are_no_tags(lengths):
     assert decode(torch.zeros(0, 5), lengths, TAGS).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "tags, expected",
+    [
+        ("O B-PER I-PER O", "O B-PER I-PER O"),
+        ("I-PER I-PER O I-LOC", "B-PER I-PER O B-LOC"),  # IOB1
+        ("I-PER B-PER I-PER", "B-PER B-PER I-PER"),  # touching entities in IOB1
+        ("B-PER I-LOC", "B-PER B-LOC"),
+        ("S-PER S-PER O", "B-PER B-PER O"),
+        ("B-PER I-PER E-PER S-LOC", "B-PER I-PER I-PER B-LOC"),
+        ("B-PER E-PER I-PER", "B-PER I-PER B-PER"),  # the entity before it has ended
+        ("U-PER B-LOC L-LOC L-LOC", "B-PER B-LOC I-LOC B-LOC"),
+        ("B-NAME M-NAME E-NAME", "B-NAME I-NAME I-NAME"),
+        ("PER PER LOC O LOC", "B-PER I-PER B-LOC O B-LOC"),
+        ("E-PER O", "B-PER O"),
+        ("B-B-x I-B-x", "B-B-x I-B-x"),
+        ("", ""),
+    ],
+)
+def test_predicted_tags_become_iob2(tags, expected):
+    assert to_iob2(tags.split()) == expected.split()
+    assert well_formed(to_iob2(tags.split()))
+
+
+@pytest.mark.parametrize(
+    "names, known",
+    [
+        ("O B-PER I-PER", True),
+        ("B-LOC B-PER I-LOC I-PER O", True),
+        ("O S-A B-A I-A E-A", True),
+        ("O U-A B-A I-A L-A", True),
+        ("O PER LOC", True),
+        ("O", True),
+        ("B-PER I-PER", False),
+        ("LABEL_0 LABEL_1", False),
+        ("O B-PER LOC", False),
+        ("o b-per", False),
+    ],
+)
+def test_names_of_tags(names, known):
+    assert is_scheme(names.split()) is known
