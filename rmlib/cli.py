@@ -18,8 +18,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What the error of a process contains when another process of its launch has ended.
 LOST_PROCESS = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "c10d")
 
+MOST_CHARACTERS = 500  # of an error that is not the kit's own
+
 app = typer.Typer(
     help="Train on the metric you care about: L = L_p + alpha * L_r.",
+    epilog="With --debug, or RMLIB_DEBUG=1, an error comes with its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,17 +38,29 @@ Lessons = Annotated[Path | None, typer.Option("--notebooks", hidden=True)]  # fo
 
 
 def main() -> None:
-    """The console script: an `RmlibError` is one line and exit code 1, Ctrl-C is exit code 130."""
+    """The console script: an error is one line and exit code 1, Ctrl-C is exit code 130."""
     for stream in (sys.stdout, sys.stderr):  # a console without a character shows "?" instead
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    debug = "--debug" in sys.argv or os.environ.get("RMLIB_DEBUG", "0") not in ("", "0")
     try:
-        app()
-    except RmlibError as error:
-        print("rmlib:", " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(1)
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        print("rmlib:", _one_line(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error; one that nobody foresaw comes with its type."""
+    text = " ".join(str(error).split())
+    if isinstance(error, RmlibError):
+        return text
+    text = text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
+    return f"{type(error).__name__}: {text} (--debug shows where)"
 
 
 @app.command()
@@ -149,6 +164,14 @@ def train_command(  # noqa: PLR0913 (one per option)
             help="newswire, conll2003, a folder with train/dev/test files, or hub:owner/name."
         ),
     ] = "newswire",
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="word=N,tag=N",
+            help="The columns of your own files, from 1, or their names; found if left out.",
+            show_default=False,
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option(help="minilm, a local folder, or a name on the model hub.")
     ] = "minilm",
@@ -204,6 +227,7 @@ def train_command(  # noqa: PLR0913 (one per option)
     """Fine-tune a BERT to find names. The same command resumes an interrupted run."""
     from dataclasses import replace
 
+    from rmlib.text.files import check_output
     from rmlib.training.config import Config
 
     config = Config(  # checked before anything slow begins
@@ -228,18 +252,23 @@ def train_command(  # noqa: PLR0913 (one per option)
     from accelerate import PartialState
 
     from rmlib.text.corpora import load
-    from rmlib.training.runs import train_tagger
+    from rmlib.training.runs import run_name, train_tagger
+    from rmlib.training.setup import launched_processes
 
     if limit is not None and limit < 1:
         raise RmlibError(f"limit is {limit}; expected 1 or more")
-    data = load(corpus, accept_licence)
+    check_output(out or Path("runs"))
+    data = load(corpus, accept_licence, columns)
     data = replace(data, train=data.train[:limit])
-    name = Path(corpus).name.replace(":", "-")
-    out = out or Path("runs") / f"{name}-{reward}-alpha{alpha:g}-seed{seed}"
+    if os.environ.get("RANK", "0") == "0":
+        print(f"corpus: {data.layout}", flush=True)
+        for warning in data.check():
+            print("warning:", warning, file=sys.stderr)
+    out = out or Path("runs") / run_name(data, config, encoder, dropout)
     try:
         _, _, metrics = train_tagger(data, config, encoder, dropout, out)
     except RuntimeError as error:
-        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        several = launched_processes() > 1
         if not (several and any(sign in str(error) for sign in LOST_PROCESS)):
             raise
         raise RmlibError(
@@ -248,10 +277,10 @@ def train_command(  # noqa: PLR0913 (one per option)
         ) from error
     if PartialState().is_main_process:
         test = metrics["test"]
-        cut = metrics["cut"]
-        if cut["sentences"]:
-            words = f"{cut['words']} words, {cut['entities']} entities"
-            print(f"truncated: {cut['sentences']} training sentences, {words}")
+        for part, cut in metrics["cut"].items():
+            if cut["in_windows"] or cut["words"]:
+                long = f"{cut['in_windows']} sentences longer than the encoder reads"
+                print(f"{part}: {long}, in overlapping windows; {cut['words']} words not whole")
         scores = ", ".join(f"{name} {test[name]:.3f}" for name in ("f1", "precision", "recall"))
         speed = f"{metrics['tokens_per_second']:.0f} tokens/s, {metrics['seconds']:.0f} s"
         print(f"test: {scores.replace('f1', 'F1')}; {speed}; in {out}")
@@ -265,14 +294,15 @@ def predict_command(
     """Find names in a text with a trained tagger: one entity per line, its type and its words."""
     from rmlib.models.encoder import load_tagger
     from rmlib.text.conll import entities
-    from rmlib.text.word_split import split_words
+    from rmlib.text.word_split import join_words, split_like
 
-    words = split_words(text)
-    if not words:
+    if not text.split():
         raise RmlibError("the text has no words; expected a sentence")
-    tags = load_tagger(model).tag([words])[0]
-    for kind, start, end in entities(tags):
-        print(f"{kind}\t{' '.join(words[start:end])}")
+    tagger = load_tagger(model)
+    lengths = getattr(tagger.model.config, "word_lengths", (0, 0))
+    words = split_like(text, *lengths)
+    for kind, start, end in entities(tagger.tag([words])[0]):
+        print(f"{kind}\t{join_words(words[start:end], *lengths)}")
 
 
 @app.command("study")
@@ -296,14 +326,18 @@ def study_command(
     from rmlib.studies.registry import find_study
     from rmlib.studies.table import fill
     from rmlib.text.corpora import data_dir, load
+    from rmlib.text.files import check_output
 
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise RmlibError("a study runs in one process; leave the launcher out, and give --workers")
     options = {"corpus": corpus} if name == "ner" else {}
     if not options and corpus != "newswire":
         raise RmlibError(f"study {name!r} has one corpus of its own; leave --corpus out")
     study = find_study(name, seeds, **options)
+    path = out or data_dir() / "results" / f"{study.name}.csv"
+    check_output(path, folder=False)
     if options:
         load(corpus, accept_licence)  # before anything slow begins
-    path = out or data_dir() / "results" / f"{study.name}.csv"
     print(f"{path}: {len(fill(study, path, workers=workers))} runs")
 
 

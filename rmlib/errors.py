@@ -11,6 +11,10 @@ class RmlibValueError(RmlibError, ValueError):
     """A value out of its range, or an unknown name."""
 
 
+class NotFiniteError(RmlibError):
+    """A loss, a gradient, weights or logits that are infinite or NaN."""
+
+
 def nearest(name: str, known) -> str:
     """The end of an "unknown name" message: "did you mean 'x'? known: a, b, x"."""
     known = sorted(known)

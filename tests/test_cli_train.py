@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -295,7 +296,9 @@ def test_out_has_a_name_of_its_own(rmlib, small_folder, tiny, tmp_path, monkeypa
     code, _, complaint = rmlib("train", *options, "--alpha", "0.5", "--reward", "soft_f1_macro")
     assert code == 0, complaint
     (out,) = (tmp_path / "runs").iterdir()
-    assert out.name == f"{small_folder.name}-soft_f1_macro-alpha0.5-seed0"
+    name, _, digest = out.name.rpartition("-")
+    assert name == f"{small_folder.name}-soft_f1_macro-alpha0.5-seed0"
+    assert re.fullmatch("[0-9a-f]{6}", digest)
 
 
 def test_train_with_adapters_and_layer_decay(rmlib, small_folder, tiny, tmp_path):
@@ -356,3 +359,112 @@ def test_a_study_is_filled_with_the_workers_that_were_asked_for(rmlib, monkeypat
     assert seen == [("rmlib study ner --seeds 2", 48, tmp_path / "t.csv", 2)]
     rmlib("study", "sentiment", "--out", tmp_path / "s.csv")
     assert seen[1][0] == "rmlib study sentiment --seeds 10"
+
+
+# --- Corpora as people have them ------------------------------------------------------------------
+
+NAMES = ["Ann", "Bo", "Cy", "Di"]
+KAGGLE = "Sentence #,Word,POS,Tag\n" + "".join(
+    f'Sentence: {i},{name},NNP,B-per\n,",",",",O\n,ran,VBD,O\n' for i, name in enumerate(NAMES)
+)
+GERMEVAL = "".join(
+    f"#\thttp://x\n1\t{name}\tB-PER\tO\n2\tFC\tB-ORG\tO\n3\tBonn\tI-ORG\tB-LOC\n\n"
+    for name in NAMES
+)
+MULTICONER = "".join(f"# id {n} domain=en\n{n} _ _ B-CW\nran _ _ O\n\n" for n in NAMES)
+BMES = "".join("张 B-PER\n小 M-PER\n三 E-PER\n在 O\n京 S-LOC\n。 O\n\n" for _ in NAMES)
+DOCCANO = "".join(
+    json.dumps({"text": f"{name} Lee ran.", "label": [[0, len(name) + 4, "PER"]]}) + "\n"
+    for name in NAMES
+)
+
+
+def folder_of(folder, suffix, content, **others):
+    for part in ("train", "dev", "test"):
+        (folder / f"{part}{suffix}").write_text(others.get(part, content), encoding="utf8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "suffix, content, entities, line",
+    [
+        (".csv", KAGGLE, 4, "corpus: 4 columns, word 2, tag 4, IOB2"),
+        (
+            ".tsv",
+            GERMEVAL,
+            8,
+            "corpus: 4 columns, word 2, tag 3, nested tags in 4 not read, comments skipped (12), "
+            "IOB2",
+        ),
+        (".conll", MULTICONER, 4, "corpus: 4 columns, word 1, tag 4, comments skipped (12), IOB2"),
+        (".bmes", BMES, 8, "corpus: 2 columns, word 1, tag 2, BMES"),
+        (".jsonl", DOCCANO, 4, "corpus: JSON: texts with spans (12), IOB2"),
+    ],
+    ids=["Kaggle", "GermEval", "MultiCoNER", "BMES", "doccano"],
+)
+def test_what_was_taken_for_what_is_said(rmlib, tiny, tmp_path, suffix, content, entities, line):
+    data = tmp_path / "data"
+    data.mkdir()
+    folder_of(data, suffix, content)
+    options = ["--corpus", data, "--encoder", tiny, *QUICK, "--epochs", "1"]
+    code, said, complaint = rmlib("train", *options, "--out", tmp_path / "out")
+    assert code == 0, complaint
+    assert said.splitlines()[0] == line
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["sentences"] == {"train": 4, "dev": 4, "test": 4}
+    assert metrics["test"]["support"] == entities
+
+
+def test_two_layers_of_tags_need_columns(fails, rmlib, tiny, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    folder_of(data, ".txt", "Ann\tB-PER\tO\nin\tO\tO\nRome\tO\tB-CITY\n")
+    options = ["train", "--corpus", data, "--encoder", tiny, *QUICK, "--epochs", "1"]
+    fails(*options, words=["columns 2 and 3 both hold tags", "--columns word=1,tag=2"])
+    fails(*options, "--columns", "3", words=["columns is '3'", "word=2,tag=3"])
+    code, said, complaint = rmlib(*options, "--columns", "word=1,tag=3", "--out", tmp_path / "out")
+    assert code == 0, complaint
+    assert "corpus: 3 columns, word 1, tag 3, IOB2" in said
+    assert list(
+        json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]["per_type"]
+    ) == ["CITY"]
+
+
+def test_no_entity_to_learn_is_refused_and_none_to_measure_is_said(fails, rmlib, tiny, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    none, good = "The DT O\ncat NN O\n\n", "Ann NNP B-PER\nran VB O\n\n"
+    folder_of(data, ".txt", none)
+    options = ["train", "--corpus", data, "--encoder", tiny, *QUICK, "--epochs", "1"]
+    fails(*options, words=["data: no entity in 1 training sentences", "tag 3"])
+    folder_of(data, ".txt", good, train=none + good, dev=none)
+    fails(*options, "--limit", "1", words=["no entity in 1 training sentences"])
+    code, _, complaint = rmlib(*options, "--out", tmp_path / "out")
+    assert code == 0, complaint
+    assert "warning: dev has no entity, so its F1 is 0 for any tagger" in complaint.splitlines()
+
+
+def test_predict_splits_text_as_the_training_corpus_is_split(rmlib, fails, tiny, tmp_path):
+    options = ["--encoder", tiny, *QUICK, "--epochs", "20", "--freeze", "none"]
+    found = {}
+    for name, content in {
+        "characters": BMES,
+        "words": "张小三 B-PER\n在 O\n北京 B-LOC\n工作 O\n\n" * 4,
+        "english": "Ann B-PER\nran O\n\n" * 4,
+    }.items():
+        data = tmp_path / name
+        data.mkdir()
+        folder_of(data, ".txt", content)
+        code, _, complaint = rmlib(
+            "train", "--corpus", data, *options, "--out", tmp_path / f"{name}-out"
+        )
+        assert code == 0, complaint
+        model = tmp_path / f"{name}-out"
+        found[name] = lambda text, model=model: rmlib("predict", "--model", model, text)
+    assert found["characters"]("张小三在京。") == (0, "PER\t张小三\nLOC\t京\n", "")
+    assert found["words"]("张小三 在 北京 工作")[:2] == (0, "PER\t张小三\nLOC\t北京\n")
+    for name in ("words", "english"):
+        code, said, complaint = found[name]("张小三在北京工作")
+        assert (code, said) == (1, "")
+        assert "'张小三在北京工作' in the text has no spaces between words" in complaint
+    assert found["english"]("Ann ran to 北京")[0] == 0

@@ -11,11 +11,11 @@ import torch
 import rmlib
 from rmlib.determinism import adopt_thread_count, one_thread, seeded
 from rmlib.models.encoder import new_tagger
-from rmlib.models.linear_head import Head
 from rmlib.training.config import Config
 from rmlib.training.loop import Training
-from rmlib.training.sessions import Session
 from rmlib.widgets.estimator.numbers import MODELS, gradients
+from rmlib.widgets.instant_head.linear_head import Head
+from rmlib.widgets.live.sessions import Session
 
 
 def test_the_same_inside_and_untouched_outside():

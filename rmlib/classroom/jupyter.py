@@ -3,11 +3,21 @@
 import json
 import os
 import signal
+import sys
+import tempfile
 from pathlib import Path
 
 from rmlib import SPIN
 from rmlib.text.files import write_atomically
 
+# Folders of the user's home in which Jupyter and its kernels keep files of their own.
+OWN_FOLDERS = {
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "IPYTHONDIR": "ipython",
+    "MPLCONFIGDIR": "matplotlib",
+}
 FIRST_LESSON = "00_start_here.ipynb"
 # What the packages nbgrader and notebook add to JupyterLab, and a learner has no use for: the
 # nbgrader menu and the buttons that open the classic Notebook.
@@ -47,10 +57,11 @@ def serve(
         ip: the address to listen on.
         allow_root: whether root may run the server.
     """
-    from jupyterlab.labapp import LabApp
-
     settings = workbook / ".rmlib"
     _write_settings(settings)
+    _leave_home(settings / "jupyter")  # first: Jupyter looks up its folders when it is imported
+    from jupyterlab.labapp import LabApp
+
     # Jupyter searches these folders before the user's own settings, which stay as they are.
     for variable in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):
         others = os.environ.get(variable)
@@ -73,6 +84,32 @@ def serve(
         # Windows. Elsewhere its kernels and runtime files would be left behind.
         signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
     server.start()
+
+
+def _leave_home(folder: Path) -> None:
+    """Where the home cannot be written, let Jupyter keep its files in a folder of the workbook."""
+    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
+
+    home = os.path.expanduser("~")
+    own = (jupyter_runtime_dir(), jupyter_config_dir(), jupyter_data_dir(), home)
+    if all(_can_write(Path(path)) for path in own):
+        return
+    for variable, name in OWN_FOLDERS.items():
+        if not _can_write(Path(os.environ.get(variable, home))):
+            os.environ[variable] = str(folder / name)
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    print(f"rmlib: the home {home} cannot be written; Jupyter uses {folder}", file=sys.stderr)
+
+
+def _can_write(folder: Path) -> bool:
+    """Whether a file can be made in a folder, or in the one that it would be made in."""
+    folder = folder.absolute()
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            return True
+    except OSError:
+        return False
 
 
 def _write_settings(folder: Path) -> None:

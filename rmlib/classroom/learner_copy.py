@@ -41,11 +41,8 @@ def read_lesson(path: Path):
     import nbformat
 
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored.get("nbformat_minor", 0) >= 5:
-            # nbformat would add random ids, and the copies would differ from run to run.
-            for number, cell in enumerate(stored["cells"], start=1):
-                cell.setdefault("id", f"cell-{number}")
+        stored = json.loads(path.read_text(encoding="utf-8-sig"))
+        _complete(stored)
         notebook = nbformat.reads(json.dumps(stored), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:  # nbformat raises AttributeError, KeyError and others, too
@@ -65,6 +62,35 @@ def read_lesson(path: Path):
         cell for cell in notebook.cells if INSTRUCTOR_TAG not in cell.metadata.get("tags", ())
     ]
     return notebook
+
+
+def _complete(stored) -> None:
+    """Add what other editors leave out of a notebook, where there is only one meaning.
+
+    Raises:
+        WorkbookError: it holds no list of cells.
+    """
+    cells = stored.get("cells") if isinstance(stored, dict) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise WorkbookError(
+            "it holds no list of cells; expected nbformat 4: save it anew in Jupyter"
+        )
+    stored.setdefault("metadata", {})
+    stored.setdefault("nbformat", 4)
+    stored.setdefault("nbformat_minor", 5 if any("id" in cell for cell in cells) else 4)
+    seen = set()
+    for number, cell in enumerate(cells, start=1):
+        cell.setdefault("metadata", {})
+        cell.setdefault("source", "")
+        if cell.get("cell_type") == "code":
+            cell.setdefault("outputs", [])
+            cell.setdefault("execution_count", None)
+        if stored["nbformat_minor"] < 5:
+            cell.pop("id", None)
+        elif cell.setdefault("id", f"cell-{number}") in seen:
+            # nbformat would take random ids, and the copies would differ from run to run.
+            cell["id"] = f"cell-{number}"
+        seen.add(cell.get("id"))
 
 
 def check_regions(source: str, where: str = "this cell") -> None:

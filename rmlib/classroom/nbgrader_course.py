@@ -67,8 +67,13 @@ def make_course(notebooks: Path, course: Path) -> Summary:
 
     Raises:
         WorkbookError: no lesson has exercises for nbgrader, one is faulty, or the folder cannot be
-            written.
+            written or has a name that nbgrader takes for a pattern.
     """
+    if bad := [sign for sign in "[]{}*?" if sign in str(course)]:
+        raise WorkbookError(
+            f"{course}: nbgrader takes {bad[0]!r} in a folder's name for a pattern and would find "
+            "no lesson; give another folder"
+        )
     copies = {"nbgrader_config.py": SETTINGS.encode()}
     graded = {p.stem: p for p in lessons_in(notebooks) if p.suffix == ".ipynb" and exercises_of(p)}
 
@@ -83,7 +88,7 @@ def make_course(notebooks: Path, course: Path) -> Summary:
         home = f"source/{path.stem}/"
         content = make_learner_copy(path, solutions=True)
         copies[home + path.name] = LESSON_LINK.sub(in_the_course, content)
-        for name in sorted(set(TEXT_LINK.findall(path.read_text(encoding="utf-8")))):
+        for name in sorted(set(TEXT_LINK.findall(path.read_text(encoding="utf-8-sig")))):
             if (notebooks / name).is_file():
                 copies[home + name] = (notebooks / name).read_bytes()
     if len(copies) == 1:

@@ -15,6 +15,8 @@ from torch import nn
 
 from rmlib.errors import RmlibError
 
+from .locks import writing
+
 
 class CheckpointError(RmlibError):
     """A checkpoint that cannot be read, or that belongs to another run."""
@@ -29,6 +31,9 @@ def save_checkpoint(path, model: nn.Module, optimizer, best: dict, position: dic
         optimizer: its state is written.
         best: the best weights so far, {parameter name: tensor}; may be empty.
         position: step, best score, settings: anything that JSON can hold.
+
+    Raises:
+        RmlibError: the disk is full, or the file cannot be written.
     """
     path = Path(path)
     names = {id(p): name for name, p in model.named_parameters()}
@@ -44,10 +49,14 @@ def save_checkpoint(path, model: nn.Module, optimizer, best: dict, position: dic
         if isinstance(value, torch.Tensor)
     }
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"position": json.dumps(position)})
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())  # on disk before the name points to it
-    os.replace(partial, path)
+    try:
+        with writing(path.parent):
+            save_file(tensors, partial, metadata={"position": json.dumps(position)})
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())  # on disk before the name points to it
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)  # on a full disk its space is needed
 
 
 def read_position(path) -> dict:

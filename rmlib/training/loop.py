@@ -22,7 +22,7 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 
 from rmlib.determinism import seed_for
-from rmlib.errors import RmlibValueError
+from rmlib.errors import NotFiniteError, RmlibValueError
 from rmlib.loss.objective import Loss, RewardObjective
 from rmlib.models.attention import can_pack, first_position
 from rmlib.models.encoder import Classifier
@@ -31,7 +31,15 @@ from rmlib.text.packing import Batch, TokenStore
 
 from .checkpoints import CheckpointError, load_checkpoint, read_position, save_checkpoint
 from .config import Config
-from .setup import fault_of_packing, make_accelerator, make_optimizer, pick_precision, prepare
+from .finite import ADVICE, check_step, check_weights
+from .setup import (
+    check_compiler,
+    fault_of_packing,
+    make_accelerator,
+    make_optimizer,
+    pick_precision,
+    prepare,
+)
 
 
 class Step(NamedTuple):
@@ -59,15 +67,22 @@ MEASURED = ("total", "prediction", "reward", "grad_norm")  # fields that the dev
 
 
 def to_floats(steps: list[Step]) -> list[Step]:
-    """The same steps with floats in place of tensors on the device, in one transfer."""
+    """The same steps with floats in place of tensors on the device, in one transfer.
+
+    Raises:
+        NotFiniteError: the loss or the gradient of a step is infinite or NaN.
+    """
     if not steps:
         return []
     values = [torch.stack([torch.as_tensor(getattr(s, name)) for name in MEASURED]) for s in steps]
     rows = torch.stack(values).tolist()
-    return [
+    read = [
         step._replace(**dict(zip(MEASURED, row, strict=True)))
         for step, row in zip(steps, rows, strict=True)
     ]
+    for step in read:
+        check_step(step)
+    return read
 
 
 class Training:
@@ -92,13 +107,18 @@ class Training:
             is better. At the end of the run the weights of the best epoch are restored.
         checkpoint: a file for the position in the run. If it exists, the run resumes from it and
             ends with the same weights, to the last bit on a CPU, as an uninterrupted run.
+        identity: what else decides the results, such as checksums of the dev and test sentences; a
+            run resumes only where all of it is the same.
 
-    Every step sets torch's global seed, so that dropout depends on the step alone.
+    Every step sets torch's global seed, so that dropout depends on the step alone. A step whose
+    loss or gradient is not finite changes no weight, unless `lazy` is set: then `to_floats` finds
+    it, and no checkpoint is written after it.
 
     Raises:
         RmlibValueError: no examples; `Config.packed` is "yes" where packing is impossible; or as
             `setup.make_accelerator`.
         CheckpointError: the checkpoint is of a run with other settings, or is no checkpoint.
+        NotFiniteError: while it is iterated over, a loss, a gradient or weights are not finite.
     """
 
     def __init__(
@@ -108,6 +128,7 @@ class Training:
         config: Config | None = None,
         score: Callable[[], dict] | None = None,
         checkpoint=None,
+        identity: dict | None = None,
     ):
         if not examples:
             raise RmlibValueError("there are 0 training examples; expected at least 1")
@@ -115,11 +136,15 @@ class Training:
         self.examples = examples
         self.config = config or Config()
         self.score = score
-        self.objective = RewardObjective(self.config.alpha, self.config.reward)
+        self.objective = RewardObjective(
+            self.config.alpha, self.config.reward, labels=classifier.labels
+        )
         self.lr_factor = 1.0  # multiplies the scheduled learning rate; may change between steps
         self.lazy = False
         self.accelerator = make_accelerator()
         device = self.accelerator.device
+        if self.config.compile:
+            check_compiler(device)
         self.precision = pick_precision(self.config.precision, device)
         self.trainable = prepare(classifier.model.to(device), self.config)
         self.lengths = [len(example) for example in examples]
@@ -143,6 +168,9 @@ class Training:
         self.best: dict = {}
         self._epoch_parts: tuple[int, list] = (-1, [])  # an epoch and its micro-batches
         self.checkpoint = Path(checkpoint) if checkpoint else None
+        self.identity = dict(identity or {})
+        if self.checkpoint:
+            self.identity |= {"initial weights (a checksum)": checksum(classifier.model)}
         if self.checkpoint and self.checkpoint.exists():
             self._resume()
         parts = self._parts_of_epoch(0)
@@ -159,7 +187,10 @@ class Training:
             # After the yield: what the caller writes about a step precedes its checkpoint.
             due = self._epoch_ended or self.step % self.config.checkpoint_every == 0
             if self.checkpoint and due:
+                check_weights(self.classifier.model, self.step)
                 self._save()
+        if not self.lazy:
+            check_weights(self.classifier.model, self.step)
         self._restore_best()
 
     @property
@@ -185,18 +216,18 @@ class Training:
             group["lr"] = lr * group.get("scale", 1.0)
         parts = self._parts_of_step()
         alpha, reward = self.objective.alpha, self.objective.reward.name
+        self.optimizer.zero_grad()
         loss = self._backward(parts)
         parameters = self.classifier.model.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        epoch = (self.step - 1) // self.steps_per_epoch + 1
+        epoch = self.step // self.steps_per_epoch + 1
         tokens = sum(self.lengths[i] for group in parts for i in group)
-        step = Step(self.step, epoch, alpha, reward, *loss, lr, norm, tokens, 0.0)
+        step = Step(self.step + 1, epoch, alpha, reward, *loss, lr, norm, tokens, 0.0)
         if not self.lazy:
-            (step,) = to_floats([step])
-        elif self._epoch_ended and self.accelerator.device.type == "cuda":
+            (step,) = to_floats([step])  # what is not finite changes no weight
+        self.optimizer.step()
+        self.step += 1
+        if self.lazy and self._epoch_ended and self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()  # only when all work is done is the time right
         self.seconds += perf_counter() - start  # without evaluation and checkpoints
         scores = self._evaluate() if self._epoch_ended and self.score else None
@@ -280,9 +311,13 @@ class Training:
 
     def _evaluate(self) -> dict:
         scores = [None]
+        check_weights(self.classifier.model, self.step)
         if self.accelerator.is_main_process:
-            with self._autocast():
-                scores = [self.score()]
+            try:
+                with self._autocast():
+                    scores = [self.score()]
+            except NotFiniteError as error:
+                raise NotFiniteError(f"after step {self.step}: {error} {ADVICE['lr']}") from error
         scores = broadcast_object_list(scores)[0]
         if scores["f1"] > self.best_score:
             self.best_score = scores["f1"]
@@ -304,8 +339,11 @@ class Training:
     def _parts_of_epoch(self, epoch: int) -> list[list[int]]:
         """The micro-batches of an epoch, for all processes, kept until another epoch begins."""
         if self._epoch_parts[0] != epoch:
-            split = longest_first if self.packed else batches
-            parts = split(self.lengths, self.config.max_tokens, self.config.seed, epoch)
+            order = (self.lengths, self.config.max_tokens, self.config.seed, epoch)
+            if self.packed:
+                parts = longest_first(*order)
+            else:
+                parts = batches(*order, equal=self.classifier.reads_padding)
             self._epoch_parts = (epoch, parts)
         return self._epoch_parts[1]
 
@@ -400,13 +438,24 @@ class Training:
         settings.pop("accumulate")  # how many parts a step has counts, not who computes them
         return settings | {
             "precision": self.precision,
-            "encoder": self.classifier.report,
             "classes": self.classifier.labels,
             "dropout": getattr(self.classifier.model.config, "hidden_dropout_prob", None),
             "packed": self.packed,
             "parts of a step": self._parts_per_step,
             "examples (a checksum)": zlib.crc32(repr(self.examples).encode()),
+            **self.identity,
         }
+
+
+def checksum(model: torch.nn.Module) -> int:
+    """A checksum of a model's weights and of the settings that it computes with."""
+    settings = model.config.to_diff_dict()
+    for name in ("_name_or_path", "transformers_version"):
+        settings.pop(name, None)
+    total = zlib.crc32(repr(sorted(settings.items(), key=str)).encode())
+    for parameter in model.parameters():
+        total = zlib.crc32(parameter.detach().cpu().flatten().view(torch.uint8).numpy(), total)
+    return total
 
 
 def pad_rows(tensor: torch.Tensor, rows: int) -> torch.Tensor:

@@ -4,11 +4,15 @@ The accelerator, the precision, the parameters that train, their optimizer, and 
 computes packed batches correctly.
 """
 
+import os
+import shutil
+import sys
+
 import torch
 from torch import Tensor, nn
 
-from rmlib.errors import RmlibValueError
-from rmlib.models.encoder import encoder_layers, freeze
+from rmlib.errors import RmlibError, RmlibValueError
+from rmlib.models.encoder import below_layers, encoder_layers, freeze
 from rmlib.models.lora import add_lora, rank_of
 from rmlib.text.batches import row_length
 from rmlib.text.packing import Batch, TokenStore
@@ -20,7 +24,23 @@ from .config import Config
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.05}
 CHECKED_TOKENS = 300
 
+# Where a launcher says how many processes it has started.
+LAUNCHERS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
 _FAULTS: dict[tuple, str] = {}  # by device, precision and architecture
+
+
+def launched_processes() -> int:
+    """How many processes this launch (of torchrun, accelerate or MPI) has, by its own word.
+
+    Raises:
+        RmlibError: the launcher's variable is no number.
+    """
+    name = next((name for name in LAUNCHERS if os.environ.get(name)), None)
+    text = os.environ.get(name, "1") if name else "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise RmlibError(f"the environment variable {name} is {text!r}; expected 1 or more")
+    return int(text)
 
 
 def make_accelerator():
@@ -30,16 +50,48 @@ def make_accelerator():
 
     Raises:
         RmlibValueError: something else in this process has set accelerate to mixed precision.
+        RmlibError: the processes of a launch do not find each other.
     """
     from accelerate import Accelerator  # slow to import, and settings are checked first
 
+    launched = launched_processes()
+    # On a machine without a GPU accelerate joins processes only where it is asked for the CPU.
+    on_cpu = launched > 1 and not torch.accelerator.is_available()
     try:
-        return Accelerator(mixed_precision="no")
+        accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")
+        found = accelerator.num_processes
     except ValueError as error:
-        raise RmlibValueError(
-            "accelerate computes in mixed precision in this process already (a Trainer with bf16 "
-            "or fp16?); expected none: restart the kernel, or train in another process"
-        ) from error
+        if launched == 1:
+            raise RmlibValueError(
+                "accelerate computes in mixed precision in this process already (a Trainer with "
+                "bf16 or fp16?); expected none: restart the kernel, or train in another process"
+            ) from error
+        found = f"none ({error})"
+    if found != launched:
+        raise RmlibError(
+            f"this launch has {launched} processes by its environment, and {found} found each "
+            "other; start all with torchrun or accelerate launch, or unset WORLD_SIZE"
+        )
+    return accelerator
+
+
+def check_compiler(device: torch.device) -> None:
+    """Check that `torch.compile` finds the compiler that it needs on this device.
+
+    Raises:
+        RmlibError: it does not.
+    """
+    if device.type == "cpu":
+        kind, variable = "C++", "CXX"
+        names = {"win32": ["cl"], "darwin": ["clang++"]}.get(sys.platform, ["g++"])
+    else:  # Triton compiles a part of its own
+        kind, variable, names = "C", "CC", ["gcc", "cc", "clang", "cl"]
+    names = [os.environ[variable]] if os.environ.get(variable) else names
+    if not any(map(shutil.which, names)):
+        raise RmlibError(
+            f"compile needs a {kind} compiler and found none ({' or '.join(names)}); install one, "
+            "or leave it out"
+        )
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
@@ -108,19 +160,14 @@ def depth_scales(model: nn.Module, decay: float) -> dict[nn.Parameter, float]:
         decay: in (0, 1].
 
     Returns:
-        1 for the head (and a pooler), decay^(n - k) for layer k = 0 .. n - 1 counted from below,
-        and decay^(n + 1) for the rest of the encoder, which is its embeddings.
+        1 for the head and what stands above the layers (a pooler, a last norm), decay^(n - k) for
+        layer k = 0 .. n - 1 counted from below, and decay^(n + 1) for the embeddings.
     """
     layers = encoder_layers(model)
     scales = dict.fromkeys(model.parameters(), 1.0)
-    for p in model.base_model.parameters():
-        scales[p] = decay ** (len(layers) + 1)
+    scales |= dict.fromkeys(below_layers(model), decay ** (len(layers) + 1))
     for k, layer in enumerate(layers):
-        for p in layer.parameters():
-            scales[p] = decay ** (len(layers) - k)
-    pooler = getattr(model.base_model, "pooler", None)
-    if pooler:
-        scales |= dict.fromkeys(pooler.parameters(), 1.0)
+        scales |= dict.fromkeys(layer.parameters(), decay ** (len(layers) - k))
     return scales
 
 

@@ -274,8 +274,6 @@ def test_what_only_nbgrader_sees_is_told_with_the_notebooks_name(tmp_path):
         b'{"nbformat": 4, "cells"',
         b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": 3}',
         b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, '
-        b'"cells": [{"cell_type": "code", "source": ""}]}',
-        b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, '
         b'"cells": [{"cell_type": "no", "metadata": {}}]}',
     ],
 )
@@ -332,3 +330,89 @@ def test_the_check_of_the_made_up_lesson_can_say_more():
         names["check"](5, 5)
         with pytest.raises(AssertionError, match="not yet"):
             names["check"](4, 5)
+
+
+# --- Notebooks of other editors -------------------------------------------------------------------
+
+
+def as_saved(change=lambda notebook: None, mark=b"", minor=5):
+    """The bytes of a small notebook, changed as another editor leaves it."""
+    import json
+
+    cells = [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# One\n", "two"]},
+        {"cell_type": "code", "id": "b", "metadata": {}, "source": "1 + 1", "outputs": []},
+    ]
+    cells[1]["execution_count"] = 3
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": minor}
+    change(notebook)
+    return mark + json.dumps(notebook).encode()
+
+
+def without(*names):
+    def change(notebook):
+        for cell in notebook["cells"]:
+            for name in names:
+                cell.pop(name, None)
+
+    return change
+
+
+def drop(*names):
+    return lambda notebook: [notebook.pop(name) for name in names]
+
+
+def alike(notebook):
+    for cell in notebook["cells"]:
+        cell["id"] = "same"
+
+
+@pytest.mark.parametrize(
+    ("change", "mark", "minor"),
+    [
+        (lambda n: None, b"", 5),
+        (lambda n: None, b"\xef\xbb\xbf", 5),  # a byte-order mark
+        (without("id"), b"", 5),
+        (without("id"), b"", 4),
+        (lambda n: None, b"", 4),  # ids in a notebook of 4.4: nbformat refuses them
+        (without("metadata"), b"", 5),
+        (without("outputs", "execution_count"), b"", 5),
+        (without("id", "metadata", "outputs", "execution_count"), b"", 4),
+        (drop("metadata"), b"", 5),
+        (drop("nbformat_minor"), b"", 5),
+        (drop("nbformat", "nbformat_minor", "metadata"), b"", 5),
+        (alike, b"", 5),
+    ],
+)
+def test_a_notebook_of_another_editor_is_the_same_lesson(tmp_path, change, mark, minor):
+    from rmlib.classroom.learner_copy import make_learner_copy, read_lesson
+
+    path = tmp_path / "lesson.ipynb"
+    path.write_bytes(as_saved(change, mark, minor))
+    cells = read_lesson(path).cells
+    assert [cell.source for cell in cells] == ["# One\ntwo", "1 + 1"]
+    assert make_learner_copy(path) == make_learner_copy(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"cells": {}}',
+        b'{"cells": ["x"]}',
+        b'{"worksheets": [{"cells": []}], "nbformat": 3, "nbformat_minor": 0, "metadata": {}}',
+        b"\xff\xfe{\x00}\x00",
+        as_saved()[:-5],
+        as_saved(lambda n: n["cells"][0].update(cell_type="picture")),
+    ],
+)
+def test_what_is_no_notebook_is_one_sentence(tmp_path, content):
+    from rmlib.classroom.learner_copy import WorkbookError, read_lesson
+
+    path = tmp_path / "lesson.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(WorkbookError, match="lesson.ipynb is not a notebook that can be read: .+"):
+        read_lesson(path)

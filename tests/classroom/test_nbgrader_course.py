@@ -133,6 +133,27 @@ def test_without_a_lesson_with_points_there_is_no_course(lessons, tmp_path):
         make_course(lessons, tmp_path / "course")
 
 
+@pytest.mark.parametrize("sign", "[]{}*?")
+def test_a_folder_that_nbgrader_takes_for_a_pattern_is_refused(lessons, tmp_path, sign):
+    with pytest.raises(WorkbookError, match="in a folder's name for a pattern"):
+        make_course(lessons, tmp_path / f"a{sign}b" / "course")
+    assert not (tmp_path / f"a{sign}b").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name", ["a b", "kürs", "it's", 'a"b', "a;b", "a#b", "$HOME", "100%d", "张"]
+)
+def test_a_folder_of_any_other_name_works(lessons, tmp_path, name):
+    course = tmp_path / name / "course"
+    make_course(lessons, course)
+    (tmp_path / "link").symlink_to(course)
+    lesson = min(path.name for path in (course / "source").iterdir())
+    nbgrader(course, "generate_assignment", lesson)
+    assert (course / "release" / lesson / f"{lesson}.ipynb").is_file()
+    nbgrader(tmp_path / "link", "generate_assignment", lesson, "--force")
+
+
 @pytest.mark.parametrize("name", gradable())
 def test_a_real_lesson_is_an_assignment_as_it_is(name):
     """And every test that gives points follows its answer. (An answer may be without a test.)"""

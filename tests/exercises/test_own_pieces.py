@@ -283,6 +283,65 @@ def test_a_broken_file_is_named_and_kept(workbook, capsys, text, message):
         assert (workbook / "mine.py").read_text() == text
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),  # Windows' Notepad
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: (text + "\n\n\n").encode(),
+        lambda text: text.rstrip("\n").encode(),
+        lambda text: (text + "\n# für α\n").encode(),
+    ],
+)
+def test_a_file_saved_by_another_editor_is_the_same(workbook, saved):
+    write(workbook, "soft_f1")
+    text = (workbook / "mine.py").read_text(encoding="utf8")
+    (workbook / "mine.py").write_bytes(saved(text))
+    assert Mine().whose()["soft_f1"] == "yours"
+    assert passed("token_loss").outcome == "correct"
+    mine = Mine().whose()
+    assert mine["soft_f1"] == mine["token_loss"] == "yours"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# für\n".encode("latin-1"), "it isn't UTF-8"),
+        ("# für\n".encode("utf-16"), "it isn't UTF-8"),
+        (b"\x80\x81", "it isn't UTF-8"),
+        (None, "directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_and_kept(workbook, capsys, content, message):
+    if content is None:
+        (workbook / "mine.py").mkdir()
+    else:
+        (workbook / "mine.py").write_bytes(content)
+    assert Mine().soft_f1 is exercise_of("soft_f1").solution
+    assert re.search(f"mine.py can't be read: .*{message}", capsys.readouterr().out)
+    outcome = passed("soft_f1")
+    assert outcome.outcome == "correct" and message in outcome.message
+    assert content is None or (workbook / "mine.py").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", '{"p": 3}', '\ufeff{"p": null}', '{"p": []}']
+)
+def test_notes_that_somebody_else_wrote(workbook, content):
+    from rmlib.widgets.prediction import came_true, forget_predictions, happened, predict
+
+    (workbook / ".rmlib" / "predictions.json").write_text(content, encoding="utf8")
+    (workbook / ".rmlib" / "pieces.json").write_text(content, encoding="utf8")
+    question = predict("p", "Which?", "a", "b")
+    assert question.said is None
+    question.answer("a")
+    assert happened("p", "a").true and came_true() == "1 of your 1 predictions came true"
+    assert passed("soft_f1").outcome == "correct" and Mine().whose()["soft_f1"] == "yours"
+    forget_predictions()
+
+
 def test_an_edit_is_seen_at_once(workbook):
     mine = Mine()
     assert mine.whose()["soft_f1"] == "the kit's"

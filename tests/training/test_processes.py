@@ -23,7 +23,7 @@ from rmlib.training.config import Config
 from rmlib.training.loop import Training
 
 PARTS = 6  # of a step: for 1, 2 or 3 processes as many each
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 SCRIPT = """
     import sys
@@ -193,7 +193,9 @@ def test_the_loss_of_another_process_is_one_clear_line(
     )
 
 
-def test_the_same_error_of_a_single_process_is_not_hidden(monkeypatch, small_folder, tmp_path):
+def test_the_same_error_of_a_single_process_is_not_hidden(
+    monkeypatch, capsys, small_folder, tmp_path
+):
     from rmlib import cli
     from rmlib.training import runs
 
@@ -206,5 +208,8 @@ def test_the_same_error_of_a_single_process_is_not_hidden(monkeypatch, small_fol
         "argv",
         ["rmlib", "train", "--corpus", str(small_folder), "--out", str(tmp_path / "out")],
     )
-    with pytest.raises(RuntimeError, match="Connection closed by peer"):
+    with pytest.raises(SystemExit) as stop:
         cli.main()
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code == 1 and "RuntimeError: Connection closed by peer" in line
+    assert "another process" not in line

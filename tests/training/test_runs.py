@@ -141,14 +141,16 @@ def test_without_a_folder_nothing_is_written(tiny, small, tmp_path, monkeypatch)
     assert evaluate(tagger, small.test)["f1"] == metrics["test"]["f1"]
 
 
-def test_what_is_cut_off_counts_as_missed(tiny, small):
+def test_every_entity_of_a_long_text_counts(tiny, small):
     tagger = new_tagger(small.tags, str(tiny))
-    tagger.tokenizer.model_max_length = 5
-    assert tagger.max_length == 5
+    tagger.tokenizer.model_max_length = 12
+    assert tagger.max_length == 12
     scores = evaluate(tagger, small.test)
     assert scores["support"] == sum(
         tag.startswith("B-") for sentence in small.test for tag in sentence.tags
     )
+    counts = tagger.encode(small.test).counts()
+    assert counts["in_windows"] > 10 and counts["words"] == 0
 
 
 def test_history_is_replaced_whole_or_not_at_all(tmp_path):

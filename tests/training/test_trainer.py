@@ -1,6 +1,7 @@
 """The objective inside `transformers.Trainer`, against a plain loop and the kit's own training."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -116,3 +117,42 @@ def test_trainer_and_our_training_start_from_the_same_loss(task, tmp_path):
     step = next(iter(Training(tagger, examples, config)))
     assert step.total == pytest.approx(theirs[0], abs=1e-6)
     assert (step.step, step.tokens) == (1, sum(len(example) for example in examples))
+
+
+@pytest.mark.parametrize("as_tuple", [False, True])
+def test_trainer_with_batches_without_a_label(task, tmp_path, as_tuple):
+    """trl#6668, NeMo Automodel#3797: their loss is 0 and the weights stay finite."""
+    tagger, examples = task()
+    if as_tuple:
+        tagger.model.config.return_dict = False
+    rows = [
+        replace(e, labels=[-100] * len(e)) if number % 2 else e for number, e in enumerate(examples)
+    ]
+    told = Recorder()
+    trainer = Trainer(
+        model=tagger.model,
+        args=TrainingArguments(
+            tmp_path,
+            per_device_train_batch_size=1,
+            num_train_epochs=1,
+            logging_steps=1,
+            train_sampling_strategy="sequential",
+            remove_unused_columns=False,
+            logging_nan_inf_filter=False,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=True,
+        ),
+        train_dataset=rows,
+        eval_dataset=rows[1::2],
+        data_collator=collate,
+        compute_loss_func=RewardObjective(1.0),
+        callbacks=[told],
+    )
+    trainer.train()
+    assert len(told.losses) == 16 and told.losses[1::2] == [0.0] * 8
+    assert all(0 < loss < 20 for loss in told.losses[::2])
+    assert all(p.isfinite().all() for p in tagger.model.parameters())
+    if not as_tuple:
+        assert trainer.evaluate()["eval_loss"] == 0.0

@@ -93,7 +93,11 @@ class Mine:
 
     def _refresh(self) -> None:
         """Read the pieces again if the text has changed, and check each of them."""
-        text = pieces.read()
+        try:
+            text = pieces.read()
+        except pieces.BrokenFile as reason:
+            self._text, self._functions, self._faults = None, {}, {"": str(reason)}
+            return
         if text == self._text:
             return
         self._text, self._functions, self._faults = text, {}, {}

@@ -88,13 +88,20 @@ def keep(exercise: Exercise, function: Callable, replace: bool = False) -> str:
 
 
 def read() -> str:
-    """The text of `mine.py`, or the header alone."""
+    """The text of `mine.py`, or the header alone.
+
+    Raises:
+        BrokenFile: it isn't UTF-8, or can't be read.
+    """
     if (home := workbook()) is None:
         return _memory
     try:
-        return (home / FILE).read_text(encoding="utf8")
+        return (home / FILE).read_text(encoding="utf-8-sig")  # Windows' editors put a mark in front
     except FileNotFoundError:
         return HEADER
+    except (UnicodeDecodeError, OSError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't UTF-8; save it with that encoding"
+        raise BrokenFile(f"{FILE} can't be read: {reason}") from None
 
 
 def write(text: str) -> None:
