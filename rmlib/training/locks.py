@@ -1,7 +1,7 @@
 """One process at a time in a folder or a table of results."""
 
 import os
-import socket
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,7 +45,7 @@ def held(folder, name: str = "run") -> Iterator[None]:
     try:
         with writing(folder):
             now = datetime.now().isoformat(" ", "seconds")
-            text = f"process {os.getpid()} on {socket.gethostname()}, since {now},"
+            text = f"process {os.getpid()} on {platform.node()}, since {now},"
             holder.write_text(text, encoding="utf8")
         yield
     finally:

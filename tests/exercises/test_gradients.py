@@ -925,11 +925,11 @@ def test_verdicts_are_accepted_however_they_are_written(right):
             lambda *args: {a: not v for a, v in verdicts_in_one_line(*args).items()},
             "reversed",
         ),
-        (without_inf, "wrong-value"),
+        (without_inf, "wrong-keys"),
         (verdicts_late_bound, "late-bound"),
         (verdicts_gradient_not_called, "raises"),
         (verdicts_not_wrapped, "raises"),
-        (lambda *args: list(verdicts_in_one_line(*args).values()), "wrong-value"),
+        (lambda *args: list(verdicts_in_one_line(*args).values()), "wrong-type"),
         (lambda loss, gradient, z, y: None, "returns-none"),
     ],
 )
