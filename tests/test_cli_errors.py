@@ -188,13 +188,17 @@ def test_several_processes_are_not_for_a_study(complains, monkeypatch, slow, tmp
     complains(*STUDY, tmp_path / "t.csv", words=["a study runs in one process", "--workers"])
 
 
+def long(*values):
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("WORLD_SIZE", "2", ["2 processes", "torchrun"]),
-        ("WORLD_SIZE", "two", ["WORLD_SIZE is 'two'"]),
-        ("WORLD_SIZE", "0", ["WORLD_SIZE is '0'"]),
-        ("OMPI_COMM_WORLD_SIZE", "3", ["3 processes", "torchrun"]),
+        long("WORLD_SIZE", "two", ["WORLD_SIZE is 'two'"]),
+        long("WORLD_SIZE", "0", ["WORLD_SIZE is '0'"]),
+        long("OMPI_COMM_WORLD_SIZE", "3", ["3 processes", "torchrun"]),
     ],
 )
 def test_processes_that_do_not_find_each_other(small_folder, tiny, tmp_path, name, value, words):

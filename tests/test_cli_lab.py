@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from rmlib.text.downloads import AssetError, fetch
 from tests.browser.driver import running_lab
 from tests.classroom.made_up_lesson import write_made_up
+from tests.selection import mostly_long
 
 RMLIB = [sys.executable, "-c", "from rmlib.cli import main; main()"]
 DEAD_END = "http://127.0.0.1:9/"  # nothing answers here: as good as no connection
@@ -189,7 +190,7 @@ def without_waiting(seconds: float, pid: int) -> float:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither ps nor these signals")
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", mostly_long([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
 def test_the_lab_serves_within_20_seconds_and_ends_cleanly(fetched, lessons, tmp_path, ending):
     begun = time.monotonic()
     with running_lab(tmp_path, "--notebooks", str(lessons)) as lab:

@@ -27,6 +27,7 @@ def test_the_file_is_small_and_says_how_it_was_made():
     )
 
 
+@pytest.mark.long
 def test_it_scores_on_test_what_the_file_says(tagger):
     facts, test = pretrained_head.bundled_facts(), newswire().test
     scores = entity_scores([s.tags for s in test], tagger.tag([s.words for s in test]))
